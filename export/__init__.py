@@ -1,0 +1,1 @@
+"""From a torchaudio Emformer-RNNT to an artifact that the runtime can use."""

@@ -1,0 +1,90 @@
+"""The emf-export command: a model becomes an artifact."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from emf.export.artifact import ExportOptions, as_document, export_artifact
+from emf.export.model import load_model
+from emf.export.reference import ReferenceStep
+from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
+from emf.export.verify_audio import demo_recordings, gather_audio
+from emf.runtime.command_line import CommandParser, bounded, command_parser, one_of, progress, run_command
+from emf.runtime.features import FRONTENDS
+from emf.runtime.session import BACKENDS
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-export",
+        "Export a torchaudio Emformer-RNNT for ONNX Runtime and OpenVINO and prove it equal to PyTorch.",
+        "emf-export --model demo --out artifacts/demo",
+    )
+    parser.add_argument("--model", required=True, help="demo, librispeech, or the state_dict of a torchaudio RNNT")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the artifact")
+    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model; base model if absent")
+    parser.add_argument("--tokens", type=Path, help="SentencePiece model, or tokens.txt with a piece and an id a line")
+    parser.add_argument("--global-stats", type=Path, help="torchaudio's JSON with mean and invstddev")
+    parser.add_argument("--frontend", choices=FRONTENDS, help="the artifact's default frontend")
+    parser.add_argument("--backends", type=one_of(BACKENDS), default=BACKENDS, help="engines, separated by commas")
+    parser.add_argument("--opset", type=bounded(int, MIN_OPSET, 23), default=DEFAULT_OPSET, help="ONNX operator set")
+    parser.add_argument("--atol", type=bounded(float, 0, 1), default=1e-4, help="greatest deviation from PyTorch")
+    parser.add_argument(
+        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with, seconds"
+    )
+    parser.add_argument("--verify-audio", type=Path, nargs="+", help="sound files to check with")
+    parser.add_argument("--force", action="store_true", help="replace an existing artifact")
+    return parser
+
+
+def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep]:
+    return progress(steps, total, "comparing with PyTorch", "chunk")
+
+
+def _work(options: argparse.Namespace) -> dict[str, Any]:
+    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
+    files = options.verify_audio or demo_recordings()
+    samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
+    manifest, verification = export_artifact(
+        source,
+        options.out,
+        ExportOptions(options.backends, samples, options.opset, options.atol, options.force, _steps),
+    )
+    return {
+        "artifact": str(options.out),
+        "graphs": [
+            {
+                "name": graph.name,
+                "backend": graph.backend,
+                "precision": graph.precision,
+                "bytes": graph.bytes,
+                "max_abs_error": verification.deviations[graph.backend].worst(graph.name),
+            }
+            for graph in manifest.graphs
+        ],
+        "verify": as_document(verification),
+    }
+
+
+def _describe(document: dict[str, Any]) -> str:
+    check = document["verify"]
+    lines = [
+        f"{graph['backend']}/{graph['precision']}/{graph['name']}: {graph['bytes'] / 2**20:.1f} MiB, "
+        f"greatest deviation from PyTorch {graph['max_abs_error']:.1e}"
+        for graph in document["graphs"]
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"checked over {check['seconds']:.1f} s of audio in {check['chunks']} chained chunks: "
+            f"{check['tokens']} tokens equal to RNNTBeamSearch, scores within {check['score_error']:.1e}",
+            f"artifact: {document['artifact']}",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, _describe, arguments)

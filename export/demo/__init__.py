@@ -1,0 +1,1 @@
+"""The bundled demo model: checkpoint, configuration, statistics, tokens and recordings (data only)."""

@@ -1,0 +1,75 @@
+"""Write a graph as ONNX."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch.export import Dim
+
+from emf.export.graphs import Graph
+
+DEFAULT_OPSET = 20
+MIN_OPSET = 18
+
+
+def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int = DEFAULT_OPSET) -> list[Path]:
+    """Export `graph` to one self-contained file.
+
+    Args:
+        graph: what to export.
+        path: the `.onnx` file to write.
+        metadata: stored as `metadata_props`.
+        opset: version of ONNX's operators.
+
+    Returns:
+        The files written.
+    """
+    batch = {0: Dim("batch")}
+    dynamic = {name: batch for name in graph.inputs}
+    with _quiet():
+        program = torch.onnx.export(
+            graph.module,
+            tuple(graph.inputs.values()),
+            dynamo=True,
+            input_names=list(graph.inputs),
+            output_names=list(graph.output_names),
+            dynamic_shapes=_as_arguments(graph, dynamic),
+            opset_version=opset,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    # The exporter's notes on inner tensors contradict the predictor's graph; ONNX Runtime's quantizer believes them.
+    del proto.graph.value_info[:]
+    onnx.helper.set_model_props(proto, dict(metadata))
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, str(path))
+    return [path]
+
+
+def _as_arguments(graph: Graph, dynamic: Mapping[str, dict[int, Dim]]) -> tuple[object, ...]:
+    """The encoder takes its states as `*states`, which torch.export wants as one nested tuple."""
+    if graph.name == "encoder":
+        features, *states = dynamic.values()
+        return (features, tuple(states)) if states else (features,)
+    return tuple(dynamic.values())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence torch.onnx, which prints its progress and warns of packages that no graph here needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

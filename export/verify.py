@@ -1,0 +1,210 @@
+"""The check that every export ends with: PyTorch and each engine side by side, states chained."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from emf.export.model import SourceModel
+from emf.export.reference import Reference, ReferenceStep
+from emf.runtime.beam_search import beam_search
+from emf.runtime.errors import ToleranceError
+from emf.runtime.features import SampleBuffer, WindowedFeatures
+from emf.runtime.manifest import Manifest
+from emf.runtime.search import SearchOptions, SearchState, initial_search_state, run_searches
+from emf.runtime.session import FloatArray
+from emf.runtime.threads import resolve_num_threads
+from emf.runtime.transducer import EncoderState, Transducer, open_transducer
+
+_LOGGER = logging.getLogger(__name__)
+
+BEAM_WIDTH = 10
+SCORE_TOLERANCE = 1e-3
+MIN_CHAINED_TOKENS = 64
+Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
+
+
+@dataclass
+class Deviations:
+    """The greatest deviation seen of every tensor of one engine; the first one out of tolerance raises."""
+
+    backend: str
+    atol: float
+    by_tensor: dict[str, float] = field(default_factory=dict)
+
+    def compare(self, name: str, found: FloatArray, expected: FloatArray, place: str) -> None:
+        """Note the deviation of a tensor.
+
+        Raises:
+            ToleranceError: it exceeds the tolerance or is not a number.
+        """
+        if found.shape != expected.shape:
+            raise ToleranceError(f"{self.backend}: {name}: shape {found.shape} instead of {expected.shape} at {place}")
+        deviation = float(np.max(np.abs(found - expected), initial=0.0))
+        self.by_tensor[name] = max(self.by_tensor.get(name, 0.0), deviation)
+        if not deviation <= self.atol:
+            raise ToleranceError(
+                f"{self.backend}: {name} deviates from PyTorch by {deviation:.2e} at {place}, more than the tolerance "
+                f"of {self.atol:.0e}; the graph is not equal to the model, or --atol is too strict for it"
+            )
+
+    def worst(self, graph: str | None = None) -> float:
+        """The greatest deviation, of one graph or of all."""
+        return max((v for k, v in self.by_tensor.items() if graph is None or k.startswith(graph)), default=0.0)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the check found.
+
+    Attributes:
+        seconds: audio rolled through.
+        chunks: steps of the encoder.
+        num_tokens: tokens of torchaudio's best hypothesis at the end.
+        tokens_equal: our beam search gave torchaudio's tokens after every chunk, on every engine.
+        score_error: greatest difference of a hypothesis' score, natural logarithm.
+        deviations: by engine.
+    """
+
+    seconds: float
+    chunks: int
+    num_tokens: int
+    tokens_equal: bool
+    score_error: float
+    deviations: dict[str, Deviations]
+
+
+class _EngineRollout:
+    """One engine following the reference: its own encoder states, its own search."""
+
+    def __init__(self, transducer: Transducer, deviations: Deviations) -> None:
+        self.transducer = transducer
+        self.deviations = deviations
+        self.encoder_state = transducer.initial_encoder_state()
+        start = transducer.initial_predictor_state()
+        self.search_state = initial_search_state(transducer, transducer.blank_id, start)
+        self.tokens_equal = True
+        self.score_error = 0.0
+
+    def follow(self, step: ReferenceStep, index: int) -> None:
+        place = f"chunk {index}"
+        encoding = self.transducer.encode(step.features[None], [self.encoder_state])[0]
+        self.deviations.compare("encoder.encoding", encoding, step.encoding, place)
+        for name, expected in step.states.items():
+            found = in_time_order(self.encoder_state, self.transducer, name)
+            self.deviations.compare(f"encoder.{name}", found, expected, place)
+        options = SearchOptions(beam_width=BEAM_WIDTH)
+        (self.search_state,) = run_searches(
+            [beam_search(encoding, self.search_state, options)], self.transducer, options
+        )
+        self._compare_hypotheses(step)
+
+    def _compare_hypotheses(self, step: ReferenceStep) -> None:
+        ours, theirs = self.search_state.hypotheses, step.hypotheses
+        self.tokens_equal &= list(ours[0].tokens) == theirs[0][0][1:]
+        scores = {tuple(hypothesis[0][1:]): hypothesis[3] for hypothesis in theirs}
+        shared = [abs(h.score - scores[h.tokens]) for h in ours if h.tokens in scores]
+        self.score_error = max([self.score_error, *shared])
+
+
+def in_time_order(state: EncoderState, transducer: Transducer, name: str) -> FloatArray:
+    """A state tensor with its ring unrolled, oldest entries first."""
+    (spec,) = (spec for spec in transducer.graphs["encoder"].states if spec.input == name)
+    array = state.arrays[name].astype(np.float32)
+    if spec.update == "replace":
+        return array
+    output = next(t for t in transducer.graphs["encoder"].outputs if t.name == spec.output)
+    return np.roll(array, -state.steps * int(output.shape[spec.axis] or 1), axis=spec.axis)
+
+
+def verify(
+    source: SourceModel,
+    manifest: Manifest,
+    samples: FloatArray,
+    atol: float,
+    progress: Progress = lambda steps, _: steps,
+    precision: str = "fp32",
+) -> Verification:
+    """Roll the model over audio in PyTorch and in every engine of the artifact and compare everything.
+
+    Args:
+        source: the model as torchaudio runs it.
+        manifest: the artifact.
+        samples: mono audio at the model's rate; used whole, from the first chunk through the flush.
+        atol: greatest absolute deviation allowed of any tensor.
+        progress: wraps the loop over steps, of which the second argument is the number.
+        precision: variant to compare.
+
+    Raises:
+        ToleranceError: naming the first tensor that leaves the tolerance, or the engine whose
+            search gives other tokens or scores than torchaudio's.
+    """
+    frontend, geometry = source.frontend, source.geometry
+    threads = resolve_num_threads(None)
+    rollouts = [
+        _EngineRollout(open_transducer(manifest, backend, precision, threads), Deviations(backend, atol))
+        for backend in manifest.backends
+    ]
+    reference = Reference(source, BEAM_WIDTH)
+    extractor = WindowedFeatures(frontend, geometry)
+    buffer = SampleBuffer(samples, finished=True)
+    num_chunks = -(-len(samples) // (geometry.segment_length * frontend.hop_length))
+    encodings: list[FloatArray] = []
+    last: ReferenceStep | None = None
+    for index, last in enumerate(progress(reference.run(samples), num_chunks)):
+        features = extractor.extract(buffer, index)
+        for rollout in rollouts:
+            rollout.deviations.compare("features", features, last.exact_features, f"chunk {index}")
+            rollout.follow(last, index)
+        encodings.append(last.encoding[0])
+    tokens = last.hypotheses[0][0][1:] if last else []
+    for rollout in rollouts:
+        _chain_predictor_and_joiner(source, rollout, tokens, encodings)
+        _require_equal_search(rollout)
+    return Verification(
+        seconds=len(samples) / frontend.sample_rate,
+        chunks=num_chunks,
+        num_tokens=len(tokens),
+        tokens_equal=all(rollout.tokens_equal for rollout in rollouts),
+        score_error=max(rollout.score_error for rollout in rollouts),
+        deviations={rollout.deviations.backend: rollout.deviations for rollout in rollouts},
+    )
+
+
+def _require_equal_search(rollout: _EngineRollout) -> None:
+    backend = rollout.deviations.backend
+    if not rollout.tokens_equal:
+        raise ToleranceError(f"{backend}: beam search gives other tokens than torchaudio's RNNTBeamSearch")
+    if rollout.score_error > SCORE_TOLERANCE:
+        raise ToleranceError(f"{backend}: scores deviate from torchaudio's by {rollout.score_error:.1e}")
+
+
+def _chain_predictor_and_joiner(
+    source: SourceModel, rollout: _EngineRollout, tokens: Sequence[int], encodings: Sequence[FloatArray]
+) -> None:
+    """Feed the tokens found, and seeded random ones, to both predictors; join with the audio's frames."""
+    random = np.random.default_rng(0).integers(0, source.geometry.num_symbols - 1, MIN_CHAINED_TOKENS)
+    chain = [source.geometry.num_symbols - 1, *tokens, *random.tolist()]
+    deviations, transducer = rollout.deviations, rollout.transducer
+    lstm_state = transducer.initial_predictor_state()[None]
+    state = None
+    one = torch.tensor([1])
+    for index, token in enumerate(chain):
+        place = f"token {index}"
+        prediction, lstm_state = transducer.predict(np.array([token], np.int64), lstm_state)
+        encoding = encodings[index % len(encodings)][None]
+        joined = transducer.join(encoding, prediction, 1.0, source.geometry.num_symbols - 1)
+        with torch.inference_mode():
+            output, _, state = source.rnnt.predict(torch.tensor([[token]]), one, state)
+            logits = source.rnnt.join(torch.from_numpy(encoding)[None], one, output, one)[0][0, 0]
+            log_probs = torch.log_softmax(logits, dim=1).numpy()
+        deviations.compare("predictor.prediction", prediction, output[0].numpy(), place)
+        expected_state = torch.stack([torch.stack(layer, dim=1) for layer in state], dim=1).numpy()
+        deviations.compare("predictor.new_lstm_state", lstm_state, expected_state, place)
+        deviations.compare("joiner.blank_log_prob", joined.blank, log_probs[:, -1], place)
+        expected_top = np.take_along_axis(log_probs, joined.top_ids, axis=1)
+        deviations.compare("joiner.log_probs", joined.top, expected_top, place)
+        best = transducer.join(encoding, prediction, 1.0, 1)
+        deviations.compare("joiner.top_log_probs", best.top[:, 0], log_probs[:, :-1].max(axis=1), place)

@@ -1,0 +1,51 @@
+"""Audio for the check: files of the user's, or the demo's recordings, brought to the wanted length."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from emf.runtime.audio import Resampler, read_blocks
+from emf.runtime.errors import AudioError
+from emf.runtime.session import FloatArray
+
+
+def demo_recordings() -> list[Path]:
+    """The recordings bundled with the demo model."""
+    folder = Path(str(resources.files("emf.export.demo"))) / "recordings"
+    return sorted(path for path in folder.glob("*") if path.suffix in {".flac", ".wav"})
+
+
+def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> FloatArray:
+    """Mono audio at `sample_rate`, at least `seconds` long: the files one after another, again if need be.
+
+    Raises:
+        AudioError: a file is not audio, or there is none at all.
+    """
+    wanted = int(np.ceil(seconds * sample_rate))
+    pieces: list[FloatArray] = []
+    total = 0
+    for file in files:
+        if total >= wanted:
+            break
+        piece = _read(file, sample_rate, wanted - total)
+        pieces.append(piece)
+        total += len(piece)
+    if not total:
+        raise AudioError("expected audio for the check, found none; pass sound files with --verify-audio")
+    samples = np.concatenate(pieces)
+    return np.tile(samples, -(-wanted // total))[: max(wanted, total)]
+
+
+def _read(file: Path, sample_rate: int, wanted: int) -> FloatArray:
+    pieces: list[FloatArray] = []
+    resampler = None
+    for rate, block in read_blocks(file):
+        resampler = resampler or Resampler(rate, sample_rate)
+        pieces.append(resampler(block))
+        if sum(map(len, pieces)) >= wanted:
+            break
+    if resampler is not None:
+        pieces.append(resampler(np.zeros(0, np.float32), last=True))
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -1,0 +1,27 @@
+"""Streaming speech recognition with an exported Emformer-RNNT, without PyTorch."""
+
+from emf.runtime.errors import (
+    ArtifactError,
+    ArtifactNotFound,
+    AudioError,
+    EmfError,
+    MissingDependency,
+    UsageError,
+)
+from emf.runtime.recognizer import Recognizer
+from emf.runtime.result import Alternative, Result, Word
+from emf.runtime.stream import Stream
+
+__all__ = [
+    "Alternative",
+    "ArtifactError",
+    "ArtifactNotFound",
+    "AudioError",
+    "EmfError",
+    "MissingDependency",
+    "Recognizer",
+    "Result",
+    "Stream",
+    "UsageError",
+    "Word",
+]

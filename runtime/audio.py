@@ -1,0 +1,122 @@
+"""Audio at the boundary: any array or file in, mono float32 at the model's rate out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from emf.runtime.errors import AudioError
+from emf.runtime.session import FloatArray
+
+MIN_SAMPLE_RATE = 1_000
+MAX_SAMPLE_RATE = 768_000
+MAX_CHANNELS = 64
+_INTEGER_SCALE = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
+
+
+def to_mono_float(samples: npt.ArrayLike) -> FloatArray:
+    """Check audio and bring it to mono float32.
+
+    Args:
+        samples: shape (n,), or (n, channels), of which the mean is taken; floating point in
+            [-1, 1], int16 or int32.
+
+    Returns:
+        Shape (n,), float32, a copy or the same array.
+
+    Raises:
+        AudioError: another element type or shape, or values that are not finite.
+    """
+    array = np.asarray(samples)
+    if array.size == 0 and array.ndim <= 2:
+        return np.zeros(0, np.float32)
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MAX_CHANNELS):
+        raise AudioError(
+            f"expected samples of shape (n,) or (n, channels) with at most {MAX_CHANNELS} channels, found shape "
+            f"{array.shape}; pass one channel, or transpose the array"
+        )
+    if array.dtype in _INTEGER_SCALE:
+        array = array.astype(np.float32) * np.float32(_INTEGER_SCALE[array.dtype])
+    elif not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"expected floating-point, int16 or int32 samples, found {array.dtype}; convert them first")
+    mono = array.mean(axis=1) if array.ndim == 2 else array
+    result: FloatArray = np.ascontiguousarray(mono, np.float32)
+    if not np.isfinite(result).all():
+        raise AudioError("expected finite samples, found NaN or infinity; repair the audio or pass silence instead")
+    return result
+
+
+def check_sample_rate(sample_rate: object) -> int:
+    """A usable sample rate in Hz.
+
+    Raises:
+        AudioError: not an integral number within [1 000, 768 000].
+    """
+    valid = isinstance(sample_rate, int | float | np.number) and not isinstance(sample_rate, bool)
+    number = float(sample_rate) if valid else float("nan")  # type: ignore[arg-type]
+    if not (MIN_SAMPLE_RATE <= number <= MAX_SAMPLE_RATE and number == int(number)):
+        raise AudioError(
+            f"expected a sample rate from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, found {sample_rate!r}; "
+            "pass the rate at which the samples were taken"
+        )
+    return int(number)
+
+
+class Resampler:
+    """One stream's way from its sample rate to the model's, with the phase carried from call to call."""
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        """Both rates in Hz; equal rates pass samples through."""
+        self.source_rate = source_rate
+        self._stream = (
+            None if source_rate == target_rate else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
+        )
+
+    def __call__(self, samples: FloatArray, last: bool = False) -> FloatArray:
+        """Resample the next samples; `last` also gives what the filter still holds."""
+        if self._stream is None:
+            return samples
+        result: FloatArray = self._stream.resample_chunk(samples, last=last)
+        return result
+
+
+def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1.0) -> Iterator[tuple[int, FloatArray]]:
+    """Read a sound file block by block.
+
+    Args:
+        path: any format that libsndfile reads.
+        channel: the channel to take, from 0; `None` takes the mean of all.
+        seconds: length of a block.
+
+    Yields:
+        Sample rate in Hz and mono samples.
+
+    Raises:
+        AudioError: the file is missing, is not audio, breaks off, or lacks the channel.
+    """
+    if not Path(path).is_file():
+        raise AudioError(f"{path}: expected a sound file, but there is no such file")
+    try:
+        with soundfile.SoundFile(str(path)) as sound:
+            rate = check_sample_rate(sound.samplerate)
+            if channel is not None and not 0 <= channel < sound.channels:
+                raise AudioError(f"{path}: expected a channel from 0 to {sound.channels - 1}, found {channel}")
+            for block in sound.blocks(max(int(rate * seconds), 1), dtype="float32", always_2d=True):
+                yield rate, to_mono_float(block if channel is None else block[:, channel])
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: expected a format that libsndfile reads ({error}); convert it to WAV") from error
+    except AudioError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise AudioError(f"{path}: {error}") from error
+
+
+def read_audio(path: str | Path, channel: int | None = None) -> tuple[int, FloatArray]:
+    """Read a whole sound file; see `read_blocks`. An empty file gives no samples."""
+    blocks = list(read_blocks(path, channel, seconds=60.0))
+    if not blocks:
+        return soundfile.info(str(path)).samplerate, np.zeros(0, np.float32)
+    return blocks[0][0], np.concatenate([samples for _, samples in blocks])

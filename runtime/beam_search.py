@@ -1,0 +1,99 @@
+"""Beam search with several tokens a frame, equal to `torchaudio.models.RNNTBeamSearch`.
+
+At every frame a hypothesis either stops (blank) or is extended by a token and stays at the
+frame. Hypotheses with the same tokens are merged by adding their probabilities. Scores are
+float32 throughout, because near-ties decide the beam and the oracle computes in float32.
+"""
+
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.session import FloatArray
+from emf.runtime.transducer import Joined
+
+Finished = dict[tuple[int, ...], Hypothesis]
+
+
+def beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
+    """Search the frames of one step.
+
+    Args:
+        encodings: encoder frames, shape (frames, encoding_dim).
+        state: the search so far.
+        options: beam width, tokens a frame.
+
+    Returns:
+        The state after the last frame, hypotheses by score / (number of tokens + 2), as
+        torchaudio ranks them (it counts the initial blank as a token).
+    """
+    hypotheses = list(state.hypotheses)
+    for offset, frame in enumerate(encodings):
+        time = state.num_frames + offset
+        active, finished = hypotheses, Finished()
+        predicted = {h.tokens: (h.prediction, h.state) for h in active}
+        for expansion in range(options.step_max_tokens + 1):
+            joined = cast(Joined, (yield Join(frame, [h.prediction for h in active])))
+            scores = np.array([h.score for h in active], np.float32)
+            _finish(finished, active, scores + joined.blank)
+            if expansion == options.step_max_tokens:
+                break
+            sources, tokens, log_probs, totals = _best_extensions(scores, joined, finished, options.beam_width)
+            if not len(sources):
+                break
+            extended = [active[source].tokens + (token,) for source, token in zip(sources, tokens, strict=True)]
+            missing = [index for index, sequence in enumerate(extended) if sequence not in predicted]
+            if missing:
+                answer = yield Extend([tokens[i] for i in missing], [active[sources[i]].state for i in missing])
+                predicted |= zip([extended[i] for i in missing], cast(Predicted, answer), strict=True)
+            active = [
+                Hypothesis(
+                    sequence,
+                    (*active[source].timestamps, time),
+                    (*active[source].log_probs, log_prob),
+                    total,
+                    *predicted[sequence],
+                )
+                for sequence, source, log_prob, total in zip(extended, sources, log_probs, totals, strict=True)
+            ]
+        length = state.num_committed + 2
+        ranked = sorted(finished.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
+        hypotheses = ranked[: options.beam_width]
+    return SearchState(tuple(hypotheses), state.num_committed, state.num_frames + len(encodings))
+
+
+def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) -> None:
+    """End the frame for every active hypothesis by a blank; merge with one of the same tokens."""
+    for hypothesis, total in zip(active, totals, strict=True):
+        other = finished.get(hypothesis.tokens)
+        if other is None:
+            finished[hypothesis.tokens] = hypothesis._replace(score=float(total))
+            continue
+        merged = float(np.logaddexp(np.float32(other.score), total))
+        # The alignment kept, and with it the timestamps, is the more probable one.
+        likelier = hypothesis if total > other.score else other
+        finished[hypothesis.tokens] = likelier._replace(score=merged)
+
+
+def _best_extensions(
+    scores: FloatArray, joined: Joined, finished: Finished, beam_width: int
+) -> tuple[list[int], list[int], list[float], list[float]]:
+    """The best extensions of all active hypotheses that can still enter the beam.
+
+    Returns:
+        Index of the hypothesis extended, token, its log-probability, and the new score.
+    """
+    candidates = (scores[:, None] + joined.top).reshape(-1)
+    order: npt.NDArray[np.intp] = np.argsort(-candidates, kind="stable")[:beam_width]
+    if len(finished) >= beam_width:
+        threshold = sorted(h.score for h in finished.values())[-beam_width]
+        order = order[candidates[order] > threshold]
+    sources = order // joined.top.shape[1]
+    return (
+        sources.tolist(),
+        joined.top_ids.reshape(-1)[order].tolist(),
+        joined.top.reshape(-1)[order].tolist(),
+        candidates[order].tolist(),
+    )

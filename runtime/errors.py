@@ -1,0 +1,37 @@
+"""What can go wrong, told in one line: what was expected, what came, what to do.
+
+Every error is an `EmfError`, and also the builtin exception that a caller who does not know
+this library would expect.
+"""
+
+
+class EmfError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class ArtifactError(EmfError, ValueError):
+    """An artifact is incomplete, damaged, of another schema, or does not hold what was asked for."""
+
+
+class ArtifactNotFound(EmfError, FileNotFoundError):
+    """The folder or a file of an artifact does not exist."""
+
+
+class AudioError(EmfError, ValueError):
+    """Audio that cannot be used: not audio, not finite, an impossible sample rate or shape."""
+
+
+class MissingDependency(EmfError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class CheckpointError(EmfError, ValueError):
+    """A checkpoint or its configuration is not that of a torchaudio Emformer-RNNT."""
+
+
+class UsageError(EmfError, ValueError):
+    """An option or an argument that makes no sense."""
+
+
+class ToleranceError(EmfError, ArithmeticError):
+    """A check failed: two computations of the same tensor or text differ by more than allowed."""

@@ -1,0 +1,59 @@
+"""Modified beam search: at most one token a frame, so one joiner and one predictor call each.
+
+Source: icefall's `modified_beam_search` (hypotheses with the same tokens merged by adding their
+probabilities, ranking by score / number of tokens).
+"""
+
+from typing import cast
+
+import numpy as np
+
+from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.session import FloatArray
+from emf.runtime.transducer import Joined
+
+
+def modified_beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
+    """Search the frames of one step, with at most one token a frame.
+
+    Args:
+        encodings: encoder frames, shape (frames, encoding_dim).
+        state: the search so far.
+        options: beam width.
+
+    Returns:
+        The state after the last frame, hypotheses best first.
+    """
+    hypotheses = list(state.hypotheses)
+    for offset, frame in enumerate(encodings):
+        joined = cast(Joined, (yield Join(frame, [h.prediction for h in hypotheses])))
+        scores = np.array([h.score for h in hypotheses], np.float32)
+        # Column 0 is the blank; a hypothesis that takes it stays as it is.
+        totals = scores[:, None] + np.concatenate([joined.blank[:, None], joined.top], axis=1)
+        order = np.argsort(-totals.reshape(-1), kind="stable")[: options.beam_width]
+        choices = [divmod(int(index), totals.shape[1]) for index in order]
+        emitting = [(source, column) for source, column in choices if column]
+        new: Predicted = []
+        if emitting:
+            tokens = [int(joined.top_ids[source, column - 1]) for source, column in emitting]
+            new = cast(Predicted, (yield Extend(tokens, [hypotheses[source].state for source, _ in emitting])))
+        predictions = dict(zip(emitting, new, strict=True))
+        merged: dict[tuple[int, ...], Hypothesis] = {}
+        for source, column in choices:
+            successor = hypotheses[source]._replace(score=float(totals[source, column]))
+            if column:
+                successor = Hypothesis(
+                    (*successor.tokens, int(joined.top_ids[source, column - 1])),
+                    (*successor.timestamps, state.num_frames + offset),
+                    (*successor.log_probs, float(joined.top[source, column - 1])),
+                    successor.score,
+                    *predictions[source, column],
+                )
+            other = merged.get(successor.tokens)
+            if other is not None:
+                score = float(np.logaddexp(np.float32(other.score), np.float32(successor.score)))
+                successor = max(other, successor, key=lambda h: h.score)._replace(score=score)
+            merged[successor.tokens] = successor
+        length = state.num_committed + 1
+        hypotheses = sorted(merged.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
+    return SearchState(tuple(hypotheses), state.num_committed, state.num_frames + len(encodings))

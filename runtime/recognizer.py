@@ -1,0 +1,185 @@
+"""The recognizer: an artifact opened in an engine, and the loop that turns streams into text."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.beam_search import beam_search
+from emf.runtime.errors import UsageError
+from emf.runtime.features import FeatureExtractor, feature_extractor
+from emf.runtime.greedy_search import greedy_search
+from emf.runtime.manifest import Manifest
+from emf.runtime.manifest_file import read_manifest, verify_file
+from emf.runtime.modified_beam_search import modified_beam_search
+from emf.runtime.result import Alternative, Result, words_of
+from emf.runtime.search import Search, SearchOptions, SearchState, initial_search_state, run_searches
+from emf.runtime.session import FloatArray
+from emf.runtime.stream import Stream
+from emf.runtime.threads import resolve_num_threads
+from emf.runtime.tokens import TokenTable, read_tokens
+from emf.runtime.transducer import EncoderState, Transducer, open_transducer
+
+SearchMethod: TypeAlias = Callable[[FloatArray, SearchState, SearchOptions], Search]
+
+SEARCH_METHODS: dict[str, SearchMethod] = {
+    "greedy": greedy_search,
+    "beam": beam_search,
+    "modified_beam": modified_beam_search,
+}
+
+
+class Recognizer:
+    """Speech to text with one variant of an artifact. Safe to share between threads."""
+
+    def __init__(
+        self,
+        transducer: Transducer,
+        tokens: TokenTable,
+        extractor: FeatureExtractor,
+        method: SearchMethod,
+        options: SearchOptions,
+        tail_padding: float,
+    ) -> None:
+        """Put the parts together; `Recognizer.load` is the usual way."""
+        self.transducer = transducer
+        self.tokens = tokens
+        self.options = options
+        self._extractor = extractor
+        self._method = method
+        self._tail_padding = tail_padding
+        manifest = transducer.manifest
+        self.sample_rate = manifest.frontend.sample_rate
+        hop = manifest.frontend.hop_length * manifest.geometry.subsampling_factor
+        self.seconds_per_frame = hop / self.sample_rate
+        self._start = initial_search_state(
+            transducer, manifest.vocabulary.blank_id, transducer.initial_predictor_state()
+        )
+
+    @classmethod
+    def load(
+        cls,
+        artifact: str | Path,
+        *,
+        backend: str | None = None,
+        precision: str | None = None,
+        decoding_method: str = "beam",
+        beam_width: int = 10,
+        frontend: str | None = None,
+        num_threads: int | None = None,
+        temperature: float = 1.0,
+        blank_penalty: float = 0.0,
+        step_max_tokens: int = 100,
+        tail_padding: float | None = None,
+    ) -> "Recognizer":
+        """Open an artifact.
+
+        Args:
+            artifact: folder that emf-export wrote.
+            backend: `onnxruntime` or `openvino`; `None` takes the artifact's first.
+            precision: variant, such as `int8`; `None` takes `fp32`.
+            decoding_method: `greedy`, `beam` or `modified_beam`.
+            beam_width: hypotheses kept by the beam searches.
+            frontend: `windowed` or `continuous`; `None` takes the artifact's default.
+            num_threads: threads of the engine; `None` takes the processors this process may use.
+            temperature: divides the joiner's logits.
+            blank_penalty: subtracted from the blank's logit.
+            step_max_tokens: tokens at one frame at the most.
+            tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
+
+        Raises:
+            ArtifactNotFound, ArtifactError: the artifact is missing, damaged or of another schema.
+            MissingDependency: the engine is not installed.
+            UsageError: an option makes no sense.
+        """
+        manifest = read_manifest(artifact)
+        options = SearchOptions(beam_width, step_max_tokens, temperature, blank_penalty)
+        if decoding_method not in SEARCH_METHODS:
+            raise UsageError(f"expected a decoding method of {', '.join(SEARCH_METHODS)}, found {decoding_method!r}")
+        mode = frontend or manifest.frontend.default
+        extractor = feature_extractor(mode, manifest.frontend, manifest.geometry)
+        if tail_padding is None:
+            tail_padding = manifest.frontend.tail_padding if mode == "continuous" else 0.0
+        if not 0.0 <= tail_padding <= 60.0:
+            raise UsageError(f"expected a tail padding from 0 to 60 seconds, found {tail_padding}")
+        transducer = open_transducer(
+            manifest, backend or manifest.backends[0], precision or "fp32", resolve_num_threads(num_threads)
+        )
+        tokens = load_tokens(manifest)
+        return cls(transducer, tokens, extractor, SEARCH_METHODS[decoding_method], options, tail_padding)
+
+    def create_stream(self) -> Stream:
+        """A new stream."""
+        return Stream(self._extractor, self.sample_rate, self._tail_padding, self._initial_state)
+
+    def _initial_state(self) -> tuple[EncoderState, SearchState]:
+        return self.transducer.initial_encoder_state(), self._start
+
+    def is_ready(self, stream: Stream) -> bool:
+        """Whether `decode_streams` has something to do for this stream."""
+        return stream.is_ready
+
+    def decode_streams(self, streams: Sequence[Stream]) -> None:
+        """Decode one segment of each ready stream, all in one batch; the others stay as they are."""
+        ready = [stream for stream in dict.fromkeys(streams) if stream.is_ready]
+        if not ready:
+            return
+        features = np.stack([stream.features() for stream in ready])
+        encodings = self.transducer.encode(features, [stream.encoder_state for stream in ready])
+        searches = [
+            self._method(encoding, stream.search_state, self.options)
+            for encoding, stream in zip(encodings, ready, strict=True)
+        ]
+        for stream, state in zip(ready, run_searches(searches, self.transducer, self.options), strict=True):
+            stream.advance(state)
+
+    def get_result(self, stream: Stream) -> Result:
+        """What the stream's current segment says so far."""
+        best = stream.search_state.hypotheses[0]
+        token_ids = (*stream.tokens, *best.tokens)
+        log_probs = (*stream.log_probs, *best.log_probs)
+        timestamps = tuple(frame * self.seconds_per_frame for frame in (*stream.timestamps, *best.timestamps))
+        return Result(
+            text=self.tokens.text(token_ids),
+            token_ids=token_ids,
+            tokens=tuple(self.tokens.pieces[token] for token in token_ids),
+            timestamps=timestamps,
+            log_probs=log_probs,
+            words=words_of(self.tokens, token_ids, timestamps, log_probs, self.seconds_per_frame),
+            score=best.score,
+            is_final=stream.is_final,
+            stable_text=self.tokens.text(token_ids if stream.is_final else stream.tokens),
+            segment=stream.segment,
+            start_time=stream.segment_start_frame * self.seconds_per_frame,
+            nbest=tuple(
+                Alternative(self.tokens.text((*stream.tokens, *h.tokens)), h.score)
+                for h in stream.search_state.hypotheses
+            ),
+        )
+
+    def reset(self, stream: Stream) -> None:
+        """Commit the stream's text and begin a new segment; its audio and state carry on."""
+        stream.begin_segment()
+
+    def transcribe(self, samples: npt.ArrayLike, sample_rate: int) -> Result:
+        """Text of a whole recording: the streaming loop, run to its end.
+
+        Args:
+            samples: shape (n,) or (n, channels), float in [-1, 1], int16 or int32.
+            sample_rate: in Hz.
+        """
+        stream = self.create_stream()
+        stream.accept_waveform(sample_rate, samples)
+        stream.input_finished()
+        while self.is_ready(stream):
+            self.decode_streams([stream])
+        return self.get_result(stream)
+
+
+def load_tokens(manifest: Manifest) -> TokenTable:
+    """The artifact's token table."""
+    path = manifest.path(manifest.vocabulary.file)
+    verify_file(path, manifest.vocabulary.file)
+    return TokenTable(read_tokens(path), frozenset(manifest.vocabulary.hidden_ids))

@@ -1,0 +1,189 @@
+"""What every search shares: hypotheses, options, and the loop that feeds searches in batches.
+
+A search is a generator over the frames of one stream: it yields what it wants from the model
+(`Join`, `Extend`) and is sent the answer, so it reads like the paper. `run_searches` gathers the
+requests of all streams and asks the model once for each kind.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.errors import UsageError
+from emf.runtime.session import FloatArray
+from emf.runtime.transducer import Joined
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search.
+
+    Attributes:
+        beam_width: hypotheses kept from frame to frame.
+        step_max_tokens: tokens emitted at one frame at the most.
+        temperature: divides the logits; greater values flatten the distribution.
+        blank_penalty: subtracted from the blank's logit; positive values give fewer deletions.
+    """
+
+    beam_width: int = 10
+    step_max_tokens: int = 100
+    temperature: float = 1.0
+    blank_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        if not 1 <= self.beam_width <= 1000:
+            raise UsageError(f"expected a beam width from 1 to 1000, found {self.beam_width}")
+        if not 1 <= self.step_max_tokens <= 10_000:
+            raise UsageError(f"expected step_max_tokens from 1 to 10000, found {self.step_max_tokens}")
+        if not 0.01 <= self.temperature <= 100.0:
+            raise UsageError(f"expected a temperature from 0.01 to 100, found {self.temperature}")
+        if not -100.0 <= self.blank_penalty <= 100.0:
+            raise UsageError(f"expected a blank penalty from -100 to 100, found {self.blank_penalty}")
+
+
+class Hypothesis(NamedTuple):
+    """One possible transcript.
+
+    Attributes:
+        tokens: ids since the last commit (`SearchState.committed` come before them).
+        timestamps: encoder frame at which each was emitted.
+        log_probs: log-probability with which each was emitted.
+        score: log-probability of the whole, natural logarithm, over all alignments found.
+        prediction: predictor output after the last token, shape (encoding_dim,).
+        state: LSTM state after the last token.
+    """
+
+    tokens: tuple[int, ...]
+    timestamps: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    score: float
+    prediction: FloatArray
+    state: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SearchState:
+    """A stream's search between two steps: hypotheses, best first, and what they no longer dispute.
+
+    Attributes:
+        hypotheses: the beam.
+        num_committed: tokens that all hypotheses share and that were handed out (`commit`).
+        num_frames: encoder frames searched so far.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    num_committed: int = 0
+    num_frames: int = 0
+
+
+class Join(NamedTuple):
+    """Ask for the next symbol's log-probabilities of hypotheses at one encoder frame."""
+
+    frame: FloatArray
+    predictions: Sequence[FloatArray]
+
+
+class Extend(NamedTuple):
+    """Ask for the predictions after one more token each."""
+
+    tokens: Sequence[int]
+    states: Sequence[FloatArray]
+
+
+Predicted: TypeAlias = list[tuple[FloatArray, FloatArray]]
+Search: TypeAlias = Generator[Join | Extend, Joined | Predicted, SearchState]
+
+
+class Model(Protocol):
+    """What searches need of a transducer."""
+
+    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See `Transducer.predict`."""
+
+    def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
+        """See `Transducer.join`."""
+
+
+def initial_search_state(model: Model, blank_id: int, lstm_state: FloatArray) -> SearchState:
+    """One empty hypothesis: the predictor has seen the blank, as in torchaudio's `_init_b_hypos`."""
+    predictions, states = model.predict(np.array([blank_id], np.int64), lstm_state[None])
+    return SearchState((Hypothesis((), (), (), 0.0, predictions[0], states[0]),))
+
+
+def run_searches(searches: Sequence[Search], model: Model, options: SearchOptions) -> list[SearchState]:
+    """Run one search a stream to its end, batching what they ask of the model."""
+    results: dict[int, SearchState] = {}
+    requests: dict[int, Join | Extend] = {}
+
+    def resume(index: int, answer: Joined | Predicted | None) -> None:
+        try:
+            requests[index] = next(searches[index]) if answer is None else searches[index].send(answer)
+        except StopIteration as stop:
+            requests.pop(index, None)
+            results[index] = stop.value
+
+    for index in range(len(searches)):
+        resume(index, None)
+    while requests:
+        joins = {index: request for index, request in requests.items() if isinstance(request, Join)}
+        extensions = {index: request for index, request in requests.items() if isinstance(request, Extend)}
+        if joins:
+            for index, joined in zip(joins, _join_all(list(joins.values()), model, options), strict=True):
+                resume(index, joined)
+        if extensions:
+            for index, predicted in zip(extensions, _extend_all(list(extensions.values()), model), strict=True):
+                resume(index, predicted)
+    return [results[index] for index in range(len(searches))]
+
+
+def _join_all(requests: Sequence[Join], model: Model, options: SearchOptions) -> list[Joined]:
+    counts = [len(request.predictions) for request in requests]
+    frames = np.repeat(np.stack([request.frame for request in requests]), counts, axis=0)
+    predictions = np.stack([prediction for request in requests for prediction in request.predictions])
+    joined = model.join(frames, predictions, options.temperature, options.beam_width)
+    if options.blank_penalty:
+        joined = penalize_blank(joined, options.blank_penalty)
+    ends = np.cumsum(counts)
+    return [
+        Joined(joined.blank[end - n : end], joined.top[end - n : end], joined.top_ids[end - n : end])
+        for n, end in zip(counts, ends, strict=True)
+    ]
+
+
+def _extend_all(requests: Sequence[Extend], model: Model) -> list[Predicted]:
+    tokens = np.array([token for request in requests for token in request.tokens], np.int64)
+    states = np.stack([state for request in requests for state in request.states])
+    predictions, new_states = model.predict(tokens, states)
+    # Copies: a view of one row would keep the whole batch alive as long as its hypothesis lives.
+    rows = iter([(p.copy(), s.copy()) for p, s in zip(predictions, new_states, strict=True)])
+    return [[next(rows) for _ in request.tokens] for request in requests]
+
+
+def penalize_blank(joined: Joined, penalty: float) -> Joined:
+    """Log-probabilities as if `penalty` had been subtracted from the blank's logit before the softmax."""
+    shift = np.log1p(np.exp(joined.blank) * np.float32(np.expm1(-penalty)))
+    return Joined(joined.blank - np.float32(penalty) - shift, joined.top - shift[:, None], joined.top_ids)
+
+
+def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:
+    """How many leading tokens all hypotheses share."""
+    shortest = min((h.tokens for h in hypotheses), key=len)
+    for index, token in enumerate(shortest):
+        if any(h.tokens[index] != token for h in hypotheses):
+            return index
+    return len(shortest)
+
+
+def commit(state: SearchState, count: int) -> SearchState:
+    """Forget the first `count` tokens, which all hypotheses share; the caller keeps them."""
+    if count == 0:
+        return state
+    hypotheses = tuple(
+        h._replace(tokens=h.tokens[count:], timestamps=h.timestamps[count:], log_probs=h.log_probs[count:])
+        for h in state.hypotheses
+    )
+    return replace(state, hypotheses=hypotheses, num_committed=state.num_committed + count)

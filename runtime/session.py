@@ -1,0 +1,105 @@
+"""A session runs one graph. Engines implement one method; sessions hold no state of a stream."""
+
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.errors import MissingDependency, UsageError
+from emf.runtime.manifest import GraphSpec, Manifest, TensorSpec
+from emf.runtime.manifest_file import verify_file
+
+_LOGGER = logging.getLogger(__name__)
+
+Array: TypeAlias = npt.NDArray[np.generic]
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+Arrays: TypeAlias = Mapping[str, Array]
+
+_ENGINES = {"onnxruntime": "emf.runtime.session_onnxruntime", "openvino": "emf.runtime.session_openvino"}
+BACKENDS = tuple(_ENGINES)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How an engine runs a graph.
+
+    Attributes:
+        num_threads: threads for one call.
+        properties: engine properties that the variant asks for (the manifest's `properties`).
+    """
+
+    num_threads: int
+    properties: Mapping[str, str]
+
+
+class Session(Protocol):
+    """One graph in one engine; safe to call from several threads at once."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic precision as the engine reports it after compilation."""
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run the graph once.
+
+        Args:
+            inputs: every input of the graph by name, C-contiguous, batch on axis 0.
+            outputs: names of the outputs wanted.
+
+        Returns:
+            The outputs asked for, owned by the caller.
+        """
+
+
+class SessionFactory(Protocol):
+    """What each engine's module offers as `open_graph`."""
+
+    def __call__(self, path: str, options: SessionOptions) -> Session:
+        """Open the graph at `path`."""
+
+
+def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int) -> Session:
+    """Open one graph of an artifact after comparing its files with their checksums.
+
+    Raises:
+        UsageError: no such engine.
+        MissingDependency: the engine is not installed.
+        ArtifactError: a file is damaged, or the engine refuses it.
+    """
+    for file in graph.files:
+        verify_file(manifest.path(file), file)
+    options = SessionOptions(num_threads, graph.properties)
+    session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
+    _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)
+    return session
+
+
+def _factory(backend: str) -> SessionFactory:
+    if backend not in _ENGINES:
+        raise UsageError(f"expected a backend of {', '.join(_ENGINES)}, found {backend!r}")
+    try:
+        factory: SessionFactory = importlib.import_module(_ENGINES[backend]).open_graph
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"backend {backend!r} needs the package {error.name}; run: pip install 'emformer-deploy[{backend}]'"
+        ) from error
+    return factory
+
+
+def check(array: Array, spec: TensorSpec) -> None:
+    """Compare an array with a graph's tensor.
+
+    Raises:
+        UsageError: element type or shape differ; the batch may have any size.
+    """
+    fits = len(array.shape) == len(spec.shape) and all(
+        size is None or size == found for size, found in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != np.dtype(spec.dtype):
+        raise UsageError(
+            f"{spec.name}: expected {spec.dtype} of shape {spec.shape}, found {array.dtype} of shape {array.shape}"
+        )

@@ -1,0 +1,45 @@
+"""Graphs in ONNX Runtime, on its CPU provider. The only importer of onnxruntime."""
+
+from collections.abc import Sequence
+
+import onnxruntime
+
+from emf.runtime.errors import ArtifactError
+from emf.runtime.session import Array, Arrays, SessionOptions
+
+
+class OnnxRuntimeSession:
+    """One ONNX graph; `InferenceSession.run` may be called from several threads."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        """Wrap an open session."""
+        self._session = session
+
+    @property
+    def precision(self) -> str:
+        """ONNX Runtime's CPU provider computes what the graph says: float32 outside quantized operators."""
+        return "f32"
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run the graph once; see `Session.run`."""
+        return dict(zip(outputs, self._session.run(outputs, inputs), strict=True))
+
+
+def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
+    """Open an ONNX file.
+
+    Raises:
+        ArtifactError: ONNX Runtime refuses the file.
+    """
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.num_threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    for name, value in options.properties.items():
+        settings.add_session_config_entry(name, value)
+    try:
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{path}: ONNX Runtime cannot open this graph ({reason}); export the model again") from error
+    return OnnxRuntimeSession(session)

@@ -1,0 +1,76 @@
+"""Graphs in OpenVINO, on its CPU plugin. The only importer of openvino."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import openvino
+
+from emf.runtime.errors import ArtifactError
+from emf.runtime.session import Array, Arrays, SessionOptions
+
+_LOGGER = logging.getLogger(__name__)
+
+# OpenVINO may choose bf16 and dynamic activation quantization by itself on some processors:
+# every variant states its own, and these are the float variant's.
+_DEFAULT_PROPERTIES = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "NUM_STREAMS": "1",
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+
+
+class OpenVinoSession:
+    """One compiled model with a pool of infer requests, one for each thread that calls at once."""
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        """Wrap a compiled model."""
+        self._model = model
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+
+    @property
+    def precision(self) -> str:
+        """Inference precision as read back from the compiled model."""
+        return str(self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        try:
+            request = self._requests.get_nowait()
+        except Empty:
+            request = self._model.create_infer_request()
+        try:
+            yield request
+        finally:
+            self._requests.put(request)
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run the graph once; see `Session.run`."""
+        with self._request() as request:
+            request.infer(inputs, share_inputs=True, share_outputs=True)
+            return {name: np.array(request.get_tensor(name).data) for name in outputs}
+
+
+@cache
+def _core() -> openvino.Core:
+    return openvino.Core()
+
+
+def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
+    """Read and compile an OpenVINO IR file (`.xml`, with its `.bin` beside it).
+
+    Raises:
+        ArtifactError: OpenVINO refuses the file or a property.
+    """
+    properties = _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
+    try:
+        model = _core().compile_model(path, "CPU", properties)
+    except Exception as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise ArtifactError(f"{path}: OpenVINO cannot open this graph ({reason}); export the model again") from error
+    return OpenVinoSession(model)

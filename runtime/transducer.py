@@ -1,0 +1,163 @@
+"""The model as three functions: encode, predict, join. State goes in and comes out as values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.errors import ArtifactError
+from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
+from emf.runtime.session import Array, FloatArray, Session, open_session
+
+
+@dataclass(slots=True)
+class EncoderState:
+    """The encoder state of one stream: the arrays of its graph with a batch of 1, and the steps taken.
+
+    The stream that owns it is the only one to change it; `Transducer.encode` writes into it.
+    """
+
+    arrays: dict[str, Array]
+    steps: int = 0
+
+    def copy(self) -> "EncoderState":
+        """An independent copy."""
+        return EncoderState({name: array.copy() for name, array in self.arrays.items()}, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What the joiner says of n hypotheses, as log-probabilities.
+
+    Attributes:
+        blank: of the blank, shape (n,).
+        top: of the k best other symbols, best first, shape (n, k).
+        top_ids: their ids, shape (n, k).
+    """
+
+    blank: FloatArray
+    top: FloatArray
+    top_ids: npt.NDArray[np.int64]
+
+
+class Transducer:
+    """The three graphs of one variant in one engine. Holds no stream's state; safe to share."""
+
+    def __init__(self, manifest: Manifest, graphs: Mapping[str, GraphSpec], sessions: Mapping[str, Session]) -> None:
+        """Take open sessions for `encoder`, `predictor` and `joiner`."""
+        self.manifest = manifest
+        self.graphs = graphs
+        self.blank_id = manifest.vocabulary.blank_id
+        self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
+        self._encoder_states = graphs["encoder"].states
+        (self._lstm,) = graphs["predictor"].states
+        self._top_k = _size(graphs["joiner"], "top_log_probs")
+        self.precision = {name: session.precision for name, session in sessions.items()}
+
+    def initial_encoder_state(self) -> EncoderState:
+        """State before the first step: zeros."""
+        return EncoderState(_zeros(self.graphs["encoder"]))
+
+    def initial_predictor_state(self) -> FloatArray:
+        """LSTM state before the first token, without the batch axis: zeros."""
+        state = _zeros(self.graphs["predictor"])[self._lstm.input]
+        return state[0].astype(np.float32, copy=False)
+
+    def encode(self, features: FloatArray, states: Sequence[EncoderState]) -> FloatArray:
+        """One step of the encoder for n streams; their states are advanced in place.
+
+        Args:
+            features: shape (n, segment_length + right_context_length, input_dim).
+            states: one a stream.
+
+        Returns:
+            Encodings, shape (n, frames_per_step, encoding_dim).
+        """
+        inputs: dict[str, Array] = {"features": features}
+        for state in self._encoder_states:
+            arrays = [owner.arrays[state.input] for owner in states]
+            inputs[state.input] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        wanted = ["encoding", *(state.output for state in self._encoder_states)]
+        outputs = self._encoder.run(inputs, wanted)
+        for row, owner in enumerate(states):
+            for state in self._encoder_states:
+                _advance(owner, state, outputs[state.output][row : row + 1])
+            owner.steps += 1
+        return _float(outputs["encoding"])
+
+    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One token further for n hypotheses.
+
+        Args:
+            tokens: the last token of each, shape (n,).
+            states: LSTM states, shape (n, ...).
+
+        Returns:
+            Predictions, shape (n, encoding_dim), and the new LSTM states.
+        """
+        outputs = self._predictor.run({"token": tokens, self._lstm.input: states}, ["prediction", self._lstm.output])
+        return _float(outputs["prediction"]), _float(outputs[self._lstm.output])
+
+    def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
+        """Log-probabilities of the next symbol for n hypotheses, each at its own encoder frame.
+
+        Args:
+            encodings: shape (n, encoding_dim).
+            predictions: shape (n, encoding_dim).
+            temperature: divides the logits before the softmax.
+            top_k: how many symbols other than the blank to return.
+        """
+        temperatures = np.full(len(encodings), temperature, np.float32)
+        inputs = {"encoding": encodings, "prediction": predictions, "temperature": temperatures}
+        if top_k <= self._top_k:
+            outputs = self._joiner.run(inputs, ["blank_log_prob", "top_log_probs", "top_ids"])
+            top, top_ids = outputs["top_log_probs"][:, :top_k], outputs["top_ids"][:, :top_k]
+            return Joined(_float(outputs["blank_log_prob"]), _float(top), top_ids.astype(np.int64, copy=False))
+        log_probs = _float(self._joiner.run(inputs, ["log_probs"])["log_probs"])
+        return _top_of(log_probs, self.blank_id, top_k)
+
+
+def _top_of(log_probs: FloatArray, blank_id: int, top_k: int) -> Joined:
+    others = log_probs.copy()
+    others[:, blank_id] = -np.inf
+    top_ids = np.argsort(-others, axis=1, kind="stable")[:, : min(top_k, log_probs.shape[1] - 1)]
+    return Joined(log_probs[:, blank_id], np.take_along_axis(others, top_ids, axis=1), top_ids.astype(np.int64))
+
+
+def _float(array: Array) -> FloatArray:
+    return array.astype(np.float32, copy=False)
+
+
+def _zeros(graph: GraphSpec) -> dict[str, Array]:
+    specs = {tensor.name: tensor for tensor in graph.inputs}
+    shapes = {s.input: (specs[s.input].dtype, tuple(size or 1 for size in specs[s.input].shape)) for s in graph.states}
+    return {name: np.zeros(shape, dtype) for name, (dtype, shape) in shapes.items()}
+
+
+def _advance(owner: EncoderState, state: StateSpec, new: Array) -> None:
+    """Put one stream's new state where the next step will read it."""
+    if state.update == "replace":
+        owner.arrays[state.input] = new.copy()
+        return
+    ring = np.moveaxis(owner.arrays[state.input], state.axis, 0)
+    entries = np.moveaxis(new, state.axis, 0)
+    capacity, count = len(ring), len(entries)
+    begin = owner.steps * count % capacity
+    first = min(count, capacity - begin)
+    ring[begin : begin + first] = entries[:first]
+    ring[: count - first] = entries[first:]
+
+
+def _size(graph: GraphSpec, output: str) -> int:
+    for tensor in graph.outputs:
+        if tensor.name == output and tensor.shape[-1] is not None:
+            return tensor.shape[-1]
+    raise ArtifactError(f"{graph.name}: expected an output {output!r} in the manifest; export the model again")
+
+
+def open_transducer(manifest: Manifest, backend: str, precision: str, num_threads: int) -> Transducer:
+    """Open the three graphs of one variant."""
+    graphs = manifest.variant(backend, precision)
+    sessions = {name: open_session(manifest, graphs[name], num_threads) for name in GRAPH_NAMES}
+    return Transducer(manifest, graphs, sessions)
