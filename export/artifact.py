@@ -1,7 +1,6 @@
 """Build an artifact: three graphs for each engine, tokens, manifest; checked; then moved into place whole."""
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,8 +83,8 @@ def replacing(folder: Path, force: bool) -> Iterator[Path]:
         yield partial
         old = partial.with_suffix(".old")
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(partial, folder)
+            folder.replace(old)
+        partial.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -10,7 +10,7 @@ from emf.export.model import load_model
 from emf.export.reference import ReferenceStep
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.export.verify_audio import demo_recordings, gather_audio
-from emf.runtime.command_line import CommandParser, bounded, command_parser, one_of, progress, run_command
+from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, one_of, progress, run_command
 from emf.runtime.features import FRONTENDS
 from emf.runtime.session import BACKENDS
 
@@ -24,7 +24,7 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--model", required=True, help="demo, librispeech, or the state_dict of a torchaudio RNNT")
     parser.add_argument("--out", required=True, type=Path, help="folder of the artifact")
-    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model; base model if absent")
+    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
     parser.add_argument("--tokens", type=Path, help="SentencePiece model, or tokens.txt with a piece and an id a line")
     parser.add_argument("--global-stats", type=Path, help="torchaudio's JSON with mean and invstddev")
     parser.add_argument("--frontend", choices=FRONTENDS, help="the artifact's default frontend")
@@ -43,7 +43,7 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
     return progress(steps, total, "comparing with PyTorch", "chunk")
 
 
-def _work(options: argparse.Namespace) -> dict[str, Any]:
+def _work(options: argparse.Namespace) -> Outcome:
     source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
     files = options.verify_audio or demo_recordings()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
@@ -52,7 +52,7 @@ def _work(options: argparse.Namespace) -> dict[str, Any]:
         options.out,
         ExportOptions(options.backends, samples, options.opset, options.atol, options.force, _steps),
     )
-    return {
+    document = {
         "artifact": str(options.out),
         "graphs": [
             {
@@ -66,6 +66,7 @@ def _work(options: argparse.Namespace) -> dict[str, Any]:
         ],
         "verify": as_document(verification),
     }
+    return Outcome(document, _describe(document))
 
 
 def _describe(document: dict[str, Any]) -> str:
@@ -87,4 +88,4 @@ def _describe(document: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_command(make_parser(), _work, _describe, arguments)
+    return run_command(make_parser(), _work, arguments)

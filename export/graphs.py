@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from emf.runtime.manifest import Geometry, StateSpec, TensorSpec
+from torch import Tensor, nn
 
 JOINER_TOP_K = 16
 _DTYPES = {torch.float32: "float32", torch.int64: "int64"}
@@ -79,7 +78,7 @@ class _Attention(nn.Module):
             score = torch.matmul(query, key.transpose(2, 3))
             scores.append(score if bias is None else score + bias)
         probs = torch.softmax(torch.cat(scores, dim=3), dim=3) if len(scores) > 1 else torch.softmax(scores[0], dim=3)
-        parts = probs.split([key.shape[2] for key in keys], dim=3) if len(keys) > 1 else (probs,)
+        parts = torch.split(probs, [key.shape[2] for key in keys], dim=3) if len(keys) > 1 else (probs,)
         context = sum(torch.matmul(part, value) for part, value in zip(parts, values, strict=True))
         assert isinstance(context, Tensor)
         batch, _, length, _ = context.shape
@@ -106,9 +105,9 @@ class EncoderGraph(nn.Module):
         self.input_linear = transcriber.input_linear
         self.layers = transcriber.transformer.emformer_layers
         self.attentions = nn.ModuleList(_Attention(layer.attention) for layer in self.layers)
-        self.output_linear = transcriber.output_linear
+        self.output_linear: nn.Linear = transcriber.output_linear
         self.layer_norm = transcriber.layer_norm
-        self.num_heads = self.attentions[0].num_heads
+        self.num_heads = int(transcriber.transformer.emformer_layers[0].attention.num_heads)
         self.has_cache = geometry.left_context_length > 0
         self.has_memory = geometry.max_memory_size > 0
 
@@ -125,7 +124,7 @@ class EncoderGraph(nn.Module):
         caches: list[Tensor] = []
         if self.has_cache:
             cache_bias = _mask(given["past_length"], geometry.left_context_length)
-            caches = list(given["attention_cache"].split(self.num_heads, dim=1))
+            caches = list(torch.split(given["attention_cache"], self.num_heads, dim=1))
         if self.has_memory:
             segments = given["past_length"].div(geometry.frames_per_step, rounding_mode="trunc")
             memory_bias = _mask(segments, geometry.max_memory_size)
@@ -167,7 +166,8 @@ class EncoderGraph(nn.Module):
             summary = normed[:, :frames].mean(dim=1, keepdim=True)
             rows = torch.cat([normed, summary, memory], dim=1)
         query, key, value = attention.heads(rows)
-        keys, values, biases = [key[:, :, :length]], [value[:, :, :length]], [None]
+        keys, values = [key[:, :, :length]], [value[:, :, :length]]
+        biases: list[Tensor | None] = [None]
         if cache:
             keys, values, biases = [*keys, cache[0]], [*values, cache[1]], [*biases, cache_bias]
         output = None
@@ -192,16 +192,17 @@ class EncoderGraph(nn.Module):
 
     def example_inputs(self, batch: int = 2) -> dict[str, Tensor]:
         """Inputs with the right shapes."""
-        geometry, attention = self.geometry, self.attentions[0]
-        dim = attention.out_proj.in_features
+        geometry, layers = self.geometry, len(self.layers)
+        dim = self.output_linear.in_features
         head_dim = dim // self.num_heads
         shapes = {
-            "attention_cache": (len(self.layers) * 2 * self.num_heads, geometry.left_context_length, head_dim),
-            "memory": (len(self.layers), geometry.max_memory_size, dim),
+            "attention_cache": (layers * 2 * self.num_heads, geometry.left_context_length, head_dim),
+            "memory": (layers, geometry.max_memory_size, dim),
         }
         inputs = {"features": torch.randn(batch, geometry.step_length, geometry.input_dim)}
         for name in self.state_names():
-            inputs[name] = torch.zeros(batch, dtype=torch.int64) if name == "past_length" else torch.zeros(batch, *shapes[name])
+            dtype = torch.int64 if name == "past_length" else torch.float32
+            inputs[name] = torch.zeros(batch, *shapes.get(name, ()), dtype=dtype)
         return inputs
 
 

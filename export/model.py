@@ -11,7 +11,6 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.errors import CheckpointError, UsageError
@@ -155,9 +154,7 @@ def _load_files(
         name=name,
         rnnt=rnnt,
         geometry=geometry,
-        frontend=Frontend(
-            _SAMPLE_RATE, _N_FFT, _HOP_LENGTH, geometry.input_dim, mean, invstddev, **(frontend or {})
-        ),
+        frontend=Frontend(_SAMPLE_RATE, _N_FFT, _HOP_LENGTH, geometry.input_dim, mean, invstddev, **(frontend or {})),
         pieces=pieces,
         checkpoint_sha256=sha256_of(checkpoint),
     )
@@ -193,7 +190,7 @@ def read_config(path: Path) -> dict[str, Any]:
         )
     for key, example in BASE_CONFIG.items():
         value = config[key]
-        if isinstance(example, bool) or isinstance(example, str):
+        if isinstance(example, bool | str):
             valid = isinstance(value, type(example)) or (key.endswith("strategy") and value is None)
         elif isinstance(example, int):
             valid = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import onnx
 import torch
-from torch.export import Dim
-
 from emf.export.graphs import Graph
+from torch.export import Dim
 
 DEFAULT_OPSET = 20
 MIN_OPSET = 18
@@ -30,7 +29,7 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
         The files written.
     """
     batch = {0: Dim("batch")}
-    dynamic = {name: batch for name in graph.inputs}
+    dynamic = dict.fromkeys(graph.inputs, batch)
     with _quiet():
         program = torch.onnx.export(
             graph.module,

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-
 from emf.export.model import SourceModel
 from emf.export.reference import Reference, ReferenceStep
 from emf.runtime.beam_search import beam_search
 from emf.runtime.errors import ToleranceError
 from emf.runtime.features import SampleBuffer, WindowedFeatures
 from emf.runtime.manifest import Manifest
-from emf.runtime.search import SearchOptions, SearchState, initial_search_state, run_searches
+from emf.runtime.search import SearchOptions, initial_search_state, run_searches
 from emf.runtime.session import FloatArray
 from emf.runtime.threads import resolve_num_threads
 from emf.runtime.transducer import EncoderState, Transducer, open_transducer

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-
 from emf.runtime.errors import AudioError
 from emf.runtime.session import FloatArray
 

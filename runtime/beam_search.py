@@ -9,7 +9,6 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-
 from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
@@ -43,7 +42,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
             sources, tokens, log_probs, totals = _best_extensions(scores, joined, finished, options.beam_width)
             if not len(sources):
                 break
-            extended = [active[source].tokens + (token,) for source, token in zip(sources, tokens, strict=True)]
+            extended = [(*active[source].tokens, token) for source, token in zip(sources, tokens, strict=True)]
             missing = [index for index, sequence in enumerate(extended) if sequence not in predicted]
             if missing:
                 answer = yield Extend([tokens[i] for i in missing], [active[sources[i]].state for i in missing])

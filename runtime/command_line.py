@@ -12,15 +12,24 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn, TypeVar
 
-from tqdm import tqdm
-
 from emf.runtime.errors import EmfError, ToleranceError
+from tqdm import tqdm
 
 Item = TypeVar("Item")
 DISTRIBUTION = "emformer-deploy"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command found: the document that `--json` prints, the text for a person, failed or not."""
+
+    document: dict[str, Any]
+    text: str
+    failed: bool = False
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -56,16 +65,14 @@ def distribution_version() -> str:
 
 def run_command(
     parser: CommandParser,
-    work: Callable[[argparse.Namespace], dict[str, Any]],
-    describe: Callable[[dict[str, Any]], str],
+    work: Callable[[argparse.Namespace], Outcome],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run a command from its arguments to its exit status.
 
     Args:
         parser: its flags.
-        work: does it, and returns the document that `--json` prints; a field `failed` gives status 1.
-        describe: the document as text for a person; an empty text prints nothing.
+        work: does it.
         arguments: the command line without the program's name; `None` takes the process's.
     """
     options = parser.parse_args(arguments)
@@ -80,9 +87,9 @@ def run_command(
     output = sys.stdout
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            document = work(options)
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False) if options.json else describe(document)
-        if text:
+            outcome = work(options)
+        as_json = json.dumps(outcome.document, ensure_ascii=False, allow_nan=False) if options.json else ""
+        if text := as_json or outcome.text:
             output.write(text + "\n")
             output.flush()
     except KeyboardInterrupt:
@@ -94,7 +101,7 @@ def run_command(
         return _fail(parser, error, 1)
     except (EmfError, OSError, MemoryError) as error:
         return _fail(parser, error, 2)
-    return 1 if document.get("failed") else 0
+    return 1 if outcome.failed else 0
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-
 from emf.runtime.errors import UsageError
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.mel import LogMel
@@ -140,7 +139,7 @@ class ContinuousFeatures:
             return buffer.span(low, high)
         period = max(2 * (buffer.end - 1), 1)
         indices = np.arange(low, high) % period
-        return buffer.samples[np.minimum(indices, period - indices) - buffer.start]
+        return np.take(buffer.samples, np.minimum(indices, period - indices) - buffer.start)
 
     def _count(self, buffer: SampleBuffer) -> int:
         return 1 + buffer.end // self._hop if buffer.end else 0

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,7 +44,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
     target = folder / MANIFEST_NAME
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    partial.replace(target)
     return target
 
 

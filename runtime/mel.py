@@ -11,7 +11,6 @@ scale, no normalisation of the filters) and `torchaudio.pipelines.rnnt_pipeline`
 import math
 
 import numpy as np
-
 from emf.runtime.manifest import Frontend
 from emf.runtime.session import FloatArray
 

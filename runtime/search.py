@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
 from emf.runtime.errors import UsageError
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import onnxruntime
-
 from emf.runtime.errors import ArtifactError
 from emf.runtime.session import Array, Arrays, SessionOptions
 
@@ -41,5 +40,7 @@ def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
         session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).splitlines()[0]
-        raise ArtifactError(f"{path}: ONNX Runtime cannot open this graph ({reason}); export the model again") from error
+        raise ArtifactError(
+            f"{path}: ONNX Runtime cannot open this graph ({reason}); export the model again"
+        ) from error
     return OnnxRuntimeSession(session)

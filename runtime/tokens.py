@@ -60,7 +60,9 @@ def read_tokens(path: Path) -> tuple[str, ...]:
             continue
         piece, _, index = line.rstrip("\r").rpartition(" ")
         if not piece or not index.isascii() or not index.isdigit() or int(index) in pieces:
-            raise ArtifactError(f"{path}, line {number}: expected a piece and an id not used before, found {line!r:.60}")
+            raise ArtifactError(
+                f"{path}, line {number}: expected a piece and an id not used before, found {line!r:.60}"
+            )
         pieces[int(index)] = piece
     if sorted(pieces) != list(range(len(pieces))):
         raise ArtifactError(f"{path}: expected the ids 0 to {len(pieces) - 1}, but some are missing")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
@@ -62,7 +61,7 @@ class Transducer:
     def initial_predictor_state(self) -> FloatArray:
         """LSTM state before the first token, without the batch axis: zeros."""
         state = _zeros(self.graphs["predictor"])[self._lstm.input]
-        return state[0].astype(np.float32, copy=False)
+        return _float(state[0])
 
     def encode(self, features: FloatArray, states: Sequence[EncoderState]) -> FloatArray:
         """One step of the encoder for n streams; their states are advanced in place.

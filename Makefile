@@ -1,0 +1,43 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARTIFACT := artifacts/demo
+RECORDINGS := export/demo/recordings/manifest.tsv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check bench clean types
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	@# torch first and by version: a range would take the newest release, with gigabytes of CUDA.
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	touch $(INSTALLED)
+
+$(ARTIFACT)/manifest.json: $(INSTALLED) export/demo/model.pt
+	$(BIN)/emf-export --model demo --out $(ARTIFACT) --force
+
+demo: $(ARTIFACT)/manifest.json
+	@for backend in onnxruntime openvino; do \
+		echo "== $$backend"; \
+		$(BIN)/emf-transcribe $(ARTIFACT) $(RECORDINGS) --backend $$backend --reference $(RECORDINGS) || exit 1; \
+	done
+
+# mypy finds the namespace package `emf` through a link to this folder.
+types: $(INSTALLED)
+	mkdir -p build/types && ln -sfn ../.. build/types/emf
+
+check: types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.tests -p emf.tools
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+bench: $(ARTIFACT)/manifest.json
+	$(BIN)/emf-bench $(ARTIFACT) --audio $(RECORDINGS)
+
+clean:
+	rm -rf build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,42 @@
+"""The flags by which commands choose how an artifact is opened."""
+
+import argparse
+from pathlib import Path
+
+from emf.runtime.command_line import CommandParser, bounded
+from emf.runtime.features import FRONTENDS
+from emf.runtime.recognizer import SEARCH_METHODS, Recognizer
+from emf.runtime.session import BACKENDS
+from emf.runtime.threads import MAX_THREADS
+
+
+def add_recognizer_flags(parser: CommandParser) -> None:
+    """Add the artifact and the options of `Recognizer.load`."""
+    parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
+    parser.add_argument("--backend", choices=BACKENDS, help="engine (default: the artifact's first)")
+    parser.add_argument("--precision", help="variant, such as int8 (default: fp32)")
+    parser.add_argument(
+        "--decoding-method", choices=tuple(SEARCH_METHODS), default="beam", help="search (default: beam)"
+    )
+    parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="hypotheses kept (default: 10)")
+    parser.add_argument("--frontend", choices=FRONTENDS, help="features (default: the artifact's)")
+    parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="threads (default: all there are)")
+    parser.add_argument("--blank-penalty", type=bounded(float, -100, 100), default=0.0, help="against deletions")
+    parser.add_argument("--temperature", type=bounded(float, 0.01, 100), default=1.0, help="of the joiner's softmax")
+    parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
+
+
+def load_recognizer(options: argparse.Namespace) -> Recognizer:
+    """The recognizer that the flags describe."""
+    return Recognizer.load(
+        options.artifact,
+        backend=options.backend,
+        precision=options.precision,
+        decoding_method=options.decoding_method,
+        beam_width=options.beam_width,
+        frontend=options.frontend,
+        num_threads=options.num_threads,
+        blank_penalty=options.blank_penalty,
+        temperature=options.temperature,
+        tail_padding=options.tail_padding,
+    )

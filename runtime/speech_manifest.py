@@ -1,0 +1,68 @@
+"""`manifest.tsv`: recordings with their transcripts."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from emf.runtime.errors import AudioError
+
+_MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A recording: where it lies, what is said (`None` without a transcript column), by whom."""
+
+    path: Path
+    transcript: str | None
+    speaker: str
+
+
+def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utterance]:
+    """Read a tab-separated table with a header row; `path` is relative to the table's folder.
+
+    Args:
+        path: the table; the columns `path` and, where needed, `transcript` are read, and `speaker`.
+        need_transcripts: whether every row must have a transcript.
+
+    Raises:
+        AudioError: missing, malformed, without rows, or naming files that do not exist.
+    """
+    if not path.is_file():
+        raise AudioError(f"{path}: expected a manifest.tsv with recordings, but there is no such file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise AudioError(f"{path}: {path.stat().st_size} bytes are too many for a manifest")
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AudioError(f"{path}: expected a tab-separated table in UTF-8 ({error})") from error
+    wanted = ["path", "transcript"] if need_transcripts else ["path"]
+    missing = [column for column in wanted if column not in columns]
+    if missing:
+        raise AudioError(
+            f"{path}: expected a header row with {' and '.join(wanted)}, {' and '.join(missing)} is missing"
+        )
+    if not rows:
+        raise AudioError(f"{path}: expected recordings, found a header row only")
+    return [_utterance(path, number, row) for number, row in enumerate(rows, start=2)]
+
+
+def _utterance(manifest: Path, number: int, row: dict[str, str | None]) -> Utterance:
+    audio = manifest.parent / (row["path"] or "")
+    if not row["path"] or not audio.is_file():
+        raise AudioError(f"{manifest}, line {number}: there is no recording {row['path']!r}")
+    return Utterance(audio, row.get("transcript"), row.get("speaker") or "")
+
+
+def gather_utterances(paths: list[Path]) -> list[Utterance]:
+    """Sound files as they are, and the rows of every `.tsv` among them."""
+    found: list[Utterance] = []
+    for path in paths:
+        if path.suffix == ".tsv":
+            found += read_speech_manifest(path, need_transcripts=False)
+        else:
+            found.append(Utterance(path, None, ""))
+    return found
