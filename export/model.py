@@ -14,7 +14,7 @@ import torch
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.errors import CheckpointError, UsageError
-from emf.runtime.manifest import Frontend, Geometry
+from emf.runtime.manifest import Frontend, Geometry, Manifest
 from emf.runtime.manifest_file import sha256_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -98,6 +98,25 @@ def load_model(
     if default_frontend is None:
         return source
     return replace(source, frontend=replace(source.frontend, default=default_frontend))
+
+
+def load_checkpoint(name: str, config: Path | None, manifest: Manifest) -> SourceModel:
+    """The PyTorch side of an existing artifact: weights from a checkpoint, frontend and sizes from the manifest.
+
+    Raises:
+        CheckpointError: the checkpoint's sizes are not the artifact's.
+    """
+    if name in ("demo", "librispeech"):
+        source = load_model(name)
+    else:
+        known_pieces = Pieces((), ())
+        checkpoint = Path(name)
+        settings = BASE_CONFIG if config is None else read_config(config)
+        rnnt = build_rnnt(settings, load_state_dict(checkpoint), name)
+        source = SourceModel(name, rnnt, geometry_of(settings), manifest.frontend, known_pieces, sha256_of(checkpoint))
+    if source.geometry != manifest.geometry:
+        raise CheckpointError(f"{name}: its sizes differ from those of the artifact; check --config")
+    return source
 
 
 def _load_demo() -> SourceModel:

@@ -28,7 +28,7 @@ def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> Flo
     for file in files:
         if total >= wanted:
             break
-        piece = _read(file, sample_rate, wanted - total)
+        piece = read_resampled(file, sample_rate, wanted - total)
         pieces.append(piece)
         total += len(piece)
     if not total:
@@ -37,7 +37,8 @@ def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> Flo
     return np.tile(samples, -(-wanted // total))[: max(wanted, total)]
 
 
-def _read(file: Path, sample_rate: int, wanted: int) -> FloatArray:
+def read_resampled(file: Path, sample_rate: int, wanted: int) -> FloatArray:
+    """A sound file as mono audio at `sample_rate`, read until at least `wanted` samples have come."""
     pieces: list[FloatArray] = []
     resampler = None
     for rate, block in read_blocks(file):
