@@ -18,6 +18,7 @@ from emf.runtime.search import Search, SearchOptions, SearchState, initial_searc
 from emf.runtime.session import FloatArray
 from emf.runtime.stream import Stream
 from emf.runtime.threads import resolve_num_threads
+from emf.runtime.timing import ComponentTimes, TimedExtractor
 from emf.runtime.tokens import TokenTable, read_tokens
 from emf.runtime.transducer import EncoderState, Transducer, open_transducer
 
@@ -72,6 +73,7 @@ class Recognizer:
         blank_penalty: float = 0.0,
         step_max_tokens: int = 100,
         tail_padding: float | None = None,
+        times: ComponentTimes | None = None,
     ) -> "Recognizer":
         """Open an artifact.
 
@@ -87,6 +89,7 @@ class Recognizer:
             blank_penalty: subtracted from the blank's logit.
             step_max_tokens: tokens at one frame at the most.
             tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
+            times: adds up where the time goes; for measurements from one thread.
 
         Raises:
             ArtifactNotFound, ArtifactError: the artifact is missing, damaged or of another schema.
@@ -99,12 +102,14 @@ class Recognizer:
             raise UsageError(f"expected a decoding method of {', '.join(SEARCH_METHODS)}, found {decoding_method!r}")
         mode = frontend or manifest.frontend.default
         extractor = feature_extractor(mode, manifest.frontend, manifest.geometry)
+        if times is not None:
+            extractor = TimedExtractor(extractor, times)
         if tail_padding is None:
             tail_padding = manifest.frontend.tail_padding if mode == "continuous" else 0.0
         if not 0.0 <= tail_padding <= 60.0:
             raise UsageError(f"expected a tail padding from 0 to 60 seconds, found {tail_padding}")
         transducer = open_transducer(
-            manifest, backend or manifest.backends[0], precision or "fp32", resolve_num_threads(num_threads)
+            manifest, backend or manifest.backends[0], precision or "fp32", resolve_num_threads(num_threads), times
         )
         tokens = load_tokens(manifest)
         return cls(transducer, tokens, extractor, SEARCH_METHODS[decoding_method], options, tail_padding)

@@ -8,6 +8,7 @@ from emf.runtime.features import FRONTENDS
 from emf.runtime.recognizer import SEARCH_METHODS, Recognizer
 from emf.runtime.session import BACKENDS
 from emf.runtime.threads import MAX_THREADS
+from emf.runtime.timing import ComponentTimes
 
 
 def add_recognizer_flags(parser: CommandParser) -> None:
@@ -26,8 +27,8 @@ def add_recognizer_flags(parser: CommandParser) -> None:
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 
 
-def load_recognizer(options: argparse.Namespace) -> Recognizer:
-    """The recognizer that the flags describe."""
+def load_recognizer(options: argparse.Namespace, times: ComponentTimes | None = None) -> Recognizer:
+    """The recognizer that the flags describe; `times` adds up where its time goes."""
     return Recognizer.load(
         options.artifact,
         backend=options.backend,
@@ -39,4 +40,5 @@ def load_recognizer(options: argparse.Namespace) -> Recognizer:
         blank_penalty=options.blank_penalty,
         temperature=options.temperature,
         tail_padding=options.tail_padding,
+        times=times,
     )

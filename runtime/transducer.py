@@ -8,6 +8,7 @@ import numpy.typing as npt
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
+from emf.runtime.timing import ComponentTimes, TimedSession
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Transducer:
         self._encoder_states = graphs["encoder"].states
         (self._lstm,) = graphs["predictor"].states
         self._top_k = _size(graphs["joiner"], "top_log_probs")
+        self.variant = f"{graphs['encoder'].backend}/{graphs['encoder'].precision}"
         self.precision = {name: session.precision for name, session in sessions.items()}
 
     def initial_encoder_state(self) -> EncoderState:
@@ -155,8 +157,13 @@ def _size(graph: GraphSpec, output: str) -> int:
     raise ArtifactError(f"{graph.name}: expected an output {output!r} in the manifest; export the model again")
 
 
-def open_transducer(manifest: Manifest, backend: str, precision: str, num_threads: int) -> Transducer:
-    """Open the three graphs of one variant."""
+def open_transducer(
+    manifest: Manifest, backend: str, precision: str, num_threads: int, times: ComponentTimes | None = None
+) -> Transducer:
+    """Open the three graphs of one variant; `times`, if given, adds up what they take."""
     graphs = manifest.variant(backend, precision)
-    sessions = {name: open_session(manifest, graphs[name], num_threads) for name in GRAPH_NAMES}
+    sessions: dict[str, Session] = {}
+    for name in GRAPH_NAMES:
+        session = open_session(manifest, graphs[name], num_threads)
+        sessions[name] = session if times is None else TimedSession(session, name, times)
     return Transducer(manifest, graphs, sessions)

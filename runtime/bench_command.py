@@ -1,0 +1,135 @@
+"""The emf-bench command: how fast this artifact is on this machine."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from emf.runtime.audio import Resampler, read_audio
+from emf.runtime.bench import BASELINES, Baseline, BaselineFactory, compare_streams, peak_rss_bytes
+from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.errors import AudioError, MissingDependency, UsageError
+from emf.runtime.machine import describe_machine
+from emf.runtime.recognizer import Recognizer
+from emf.runtime.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.session import FloatArray
+from emf.runtime.speech_manifest import gather_utterances
+from emf.runtime.threads import resolve_num_threads
+from emf.runtime.timing import ComponentTimes
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-bench",
+        "Measure latency and throughput of an artifact on this machine.",
+        "emf-bench artifacts/demo --audio manifest.tsv --compare torchaudio --checkpoint demo",
+    )
+    add_recognizer_flags(parser)
+    parser.add_argument("--audio", type=Path, nargs="+", required=True, help="sound files, or a manifest.tsv")
+    parser.add_argument("--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="audio to use at the most")
+    parser.add_argument("--compare", help="baseline to measure in the same run: torchaudio")
+    parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
+    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    if options.compare and not options.checkpoint:
+        raise UsageError("--compare needs --checkpoint: demo, librispeech or a state_dict")
+    if options.compare and options.decoding_method != "beam":
+        raise UsageError(f"--compare needs --decoding-method beam, the baseline's own, found {options.decoding_method}")
+    if options.compare:
+        options.frontend = options.frontend or "windowed"
+    begin = time.perf_counter()
+    times = ComponentTimes()
+    recognizer = load_recognizer(options, times)
+    load_s = time.perf_counter() - begin
+    recordings = read_recordings(options.audio, recognizer.sample_rate, options.max_seconds)
+    threads = resolve_num_threads(options.num_threads)
+    baseline = _open_baseline(options, recognizer, threads) if options.compare else None
+    ours, theirs = compare_streams(
+        recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
+    )
+    document: dict[str, Any] = {
+        "machine": describe_machine(),
+        "variant": recognizer.transducer.variant,
+        "precision": recognizer.transducer.precision,
+        "decoding_method": options.decoding_method,
+        "beam_width": options.beam_width,
+        "num_threads": threads,
+        **ours.as_document(),
+        "load_s": load_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+    if baseline:
+        document[options.compare] = theirs.as_document()
+        document["speedup"] = {
+            name: document[options.compare]["chunk_ms"][name] / value for name, value in document["chunk_ms"].items()
+        }
+        document["tokens_equal"] = ours.tokens == theirs.tokens
+    return Outcome(document, _describe(document, options.compare))
+
+
+def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float) -> list[FloatArray]:
+    """All recordings as mono audio at the model's rate, up to `max_seconds` in all.
+
+    Raises:
+        AudioError: a file is no audio, or all are empty.
+    """
+    recordings: list[FloatArray] = []
+    left = int(max_seconds * sample_rate)
+    for utterance in gather_utterances(list(paths)):
+        if left <= 0:
+            break
+        rate, samples = read_audio(utterance.path)
+        resampler = Resampler(rate, sample_rate)
+        resampled = np.concatenate([resampler(samples), resampler(np.zeros(0, np.float32), last=True)])[:left]
+        if len(resampled):
+            recordings.append(resampled)
+            left -= len(resampled)
+    if not recordings:
+        raise AudioError("expected recordings with audio to measure with, found none")
+    return recordings
+
+
+def _open_baseline(options: argparse.Namespace, recognizer: Recognizer, num_threads: int) -> Baseline:
+    found = entry_points(group=BASELINES, name=options.compare)
+    if not found:
+        known = sorted({entry.name for entry in entry_points(group=BASELINES)})
+        raise UsageError(f"expected a baseline of {', '.join(known) or 'none installed'}, found {options.compare!r}")
+    try:
+        factory: BaselineFactory = next(iter(found)).load()
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"the baseline needs the package {error.name}; run: pip install 'emformer-deploy[export]'"
+        ) from error
+    return factory(recognizer, options.checkpoint, options.config, options.beam_width, num_threads)
+
+
+def _describe(document: dict[str, Any], compare: str | None) -> str:
+    rows = [(document["variant"], document)] + ([(compare, document[compare])] if compare else [])
+    lines = [f"{'':<20}{'p50':>9}{'p90':>9}{'p99':>9}{'mean':>9}{'TTFT p50':>11}{'RTF':>9}"]
+    for name, row in rows:
+        chunk = row["chunk_ms"]
+        lines.append(
+            f"{name:<20}{chunk['p50']:>9.2f}{chunk['p90']:>9.2f}{chunk['p99']:>9.2f}{chunk['mean']:>9.2f}"
+            f"{row['ttft_ms']['p50']:>11.2f}{row['rtf']:>9.4f}"
+        )
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in document["components_ms"].items())
+    lines.append(f"milliseconds a chunk; mean by component: {parts}")
+    lines.append(
+        f"{document['chunks']} chunks, {document['audio_s']:.0f} s of audio, loaded in {document['load_s']:.2f} s"
+    )
+    if compare:
+        equal = "equal" if document["tokens_equal"] else "NOT equal"
+        lines.append(f"speedup at p50: {document['speedup']['p50']:.2f}; tokens {equal}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)
