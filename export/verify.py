@@ -78,9 +78,10 @@ class Verification:
 class _EngineRollout:
     """One engine following the reference: its own encoder states, its own search."""
 
-    def __init__(self, transducer: Transducer, deviations: Deviations) -> None:
+    def __init__(self, transducer: Transducer, deviations: Deviations, beam_width: int) -> None:
         self.transducer = transducer
         self.deviations = deviations
+        self.beam_width = beam_width
         self.encoder_state = transducer.initial_encoder_state()
         start = transducer.initial_predictor_state()
         self.search_state = initial_search_state(transducer, transducer.blank_id, start)
@@ -94,7 +95,7 @@ class _EngineRollout:
         for name, expected in step.states.items():
             found = in_time_order(self.encoder_state, self.transducer, name)
             self.deviations.compare(f"encoder.{name}", found, expected, place)
-        options = SearchOptions(beam_width=BEAM_WIDTH)
+        options = SearchOptions(beam_width=self.beam_width)
         (self.search_state,) = run_searches(
             [beam_search(encoding, self.search_state, options)], self.transducer, options
         )
@@ -142,11 +143,13 @@ def verify(
     """
     frontend, geometry = source.frontend, source.geometry
     threads = resolve_num_threads(None)
+    # torchaudio's search cannot use more hypotheses than there are symbols beside the blank.
+    beam_width = min(BEAM_WIDTH, geometry.num_symbols - 1)
     rollouts = [
-        _EngineRollout(open_transducer(manifest, backend, precision, threads), Deviations(backend, atol))
+        _EngineRollout(open_transducer(manifest, backend, precision, threads), Deviations(backend, atol), beam_width)
         for backend in manifest.backends
     ]
-    reference = Reference(source, BEAM_WIDTH)
+    reference = Reference(source, beam_width)
     extractor = WindowedFeatures(frontend, geometry)
     buffer = SampleBuffer(samples, finished=True)
     num_chunks = -(-len(samples) // (geometry.segment_length * frontend.hop_length))
