@@ -46,6 +46,9 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
     proto = program.model_proto
     # The exporter's notes on inner tensors contradict the predictor's graph; ONNX Runtime's quantizer believes them.
     del proto.graph.value_info[:]
+    # Stack traces of the exporting machine.
+    for node in proto.graph.node:
+        del node.metadata_props[:]
     onnx.helper.set_model_props(proto, dict(metadata))
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, str(path))
