@@ -38,8 +38,8 @@ class SampleBuffer:
         return self.start + len(self.samples)
 
     def append(self, samples: FloatArray) -> None:
-        """Add samples at the end."""
-        self.samples = np.concatenate([self.samples, samples]) if len(self.samples) else samples
+        """Add a copy of samples at the end: the caller may reuse its buffer."""
+        self.samples = np.concatenate([self.samples, samples])
 
     def drop_before(self, index: int) -> None:
         """Forget the samples before `index`."""

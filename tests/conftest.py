@@ -1,0 +1,61 @@
+"""Fixtures that are expensive to make, made once; and how hypothesis searches: the same way every time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:  # PyTorch is imported only where a test exports
+    from emf.export.model import SourceModel
+    from emf.export.verify import Verification
+    from emf.runtime.manifest import Manifest
+
+settings.register_profile("emf", derandomize=True, deadline=None, max_examples=25, database=None)
+settings.load_profile("emf")
+
+VERIFY_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One of `tests.oracle.CONFIGS`, exported for both engines, and what the check found."""
+
+    source: "SourceModel"
+    root: Path
+    manifest: "Manifest"
+    verification: "Verification"
+
+
+Export: TypeAlias = Callable[[str], Exported]
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact() -> Path:
+    """The committed artifact of a tiny random model; see `tests/make_tiny_artifact.py`."""
+    return Path(__file__).parent / "data" / "tiny_artifact"
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """Exports a configuration when it is first asked for."""
+    made: dict[str, Exported] = {}
+    root = tmp_path_factory.mktemp("exported")
+
+    def export(name: str) -> Exported:
+        if name not in made:
+            from emf.export.artifact import ExportOptions, export_artifact
+            from emf.runtime.manifest_file import read_manifest
+            from emf.runtime.session import BACKENDS
+
+            from tests.oracle import source
+            from tests.signals import speech_like
+
+            options = ExportOptions(BACKENDS, speech_like(VERIFY_SECONDS))
+            _, verification = export_artifact(source(name), root / name, options)
+            made[name] = Exported(source(name), root / name, read_manifest(root / name), verification)
+        return made[name]
+
+    return export
