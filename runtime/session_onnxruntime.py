@@ -34,6 +34,8 @@ def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
     settings.intra_op_num_threads = options.num_threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    # Threads that spin while they wait steal the processors from the caller's other threads.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for name, value in options.properties.items():
         settings.add_session_config_entry(name, value)
     try:
