@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import torch
+
 from emf.export.model import load_checkpoint
 from emf.export.reference import Reference, windows
 from emf.runtime.bench import Measurements

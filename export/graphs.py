@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from emf.runtime.manifest import Geometry, StateSpec, TensorSpec
 from torch import Tensor, nn
+
+from emf.runtime.manifest import Geometry, StateSpec, TensorSpec
 
 JOINER_TOP_K = 16
 _DTYPES = {torch.float32: "float32", torch.int64: "int64"}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from emf.runtime.manifest import Manifest
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.session import FloatArray

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
+
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.errors import CheckpointError, UsageError

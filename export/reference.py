@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from emf.export.model import SourceModel
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.session import FloatArray
-from torch import Tensor
 
 
 class ReferenceStep(NamedTuple):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import onnx
 import torch
-from emf.export.graphs import Graph
 from torch.export import Dim
+
+from emf.export.graphs import Graph
 
 DEFAULT_OPSET = 20
 MIN_OPSET = 18

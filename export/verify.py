@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+
 from emf.export.model import SourceModel
 from emf.export.reference import Reference, ReferenceStep
 from emf.runtime.beam_search import beam_search

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
 from emf.runtime.audio import Resampler, read_blocks
 from emf.runtime.errors import AudioError
 from emf.runtime.session import FloatArray

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from emf.export.invariance import Check, check_invariances
 from emf.export.verify_audio import demo_recordings, gather_audio, read_resampled
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command

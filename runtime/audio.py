@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
+
 from emf.runtime.errors import AudioError
 from emf.runtime.session import FloatArray
 

@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined

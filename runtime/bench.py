@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.session import FloatArray
 from emf.runtime.timing import COMPONENTS, ComponentTimes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from emf.runtime.audio import Resampler, read_audio
 from emf.runtime.bench import BASELINES, Baseline, BaselineFactory, compare_streams, peak_rss_bytes
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn, TypeVar
 
-from emf.runtime.errors import EmfError, ToleranceError
 from tqdm import tqdm
+
+from emf.runtime.errors import EmfError, ToleranceError
 
 Item = TypeVar("Item")
 DISTRIBUTION = "emformer-deploy"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from emf.runtime.errors import UsageError
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.mel import LogMel

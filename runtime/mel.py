@@ -11,6 +11,7 @@ scale, no normalisation of the filters) and `torchaudio.pipelines.rnnt_pipeline`
 import math
 
 import numpy as np
+
 from emf.runtime.manifest import Frontend
 from emf.runtime.session import FloatArray
 

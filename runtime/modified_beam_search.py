@@ -7,6 +7,7 @@ probabilities, ranking by score / number of tokens).
 from typing import cast
 
 import numpy as np
+
 from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.beam_search import beam_search
 from emf.runtime.errors import UsageError
 from emf.runtime.features import FeatureExtractor, feature_extractor

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.errors import UsageError
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.errors import MissingDependency, UsageError
 from emf.runtime.manifest import GraphSpec, Manifest, TensorSpec
 from emf.runtime.manifest_file import verify_file

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import onnxruntime
+
 from emf.runtime.errors import ArtifactError
 from emf.runtime.session import Array, Arrays, SessionOptions
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import openvino
+
 from emf.runtime.errors import ArtifactError
 from emf.runtime.session import Array, Arrays, SessionOptions
 

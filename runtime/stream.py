@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.audio import Resampler, check_sample_rate, to_mono_float
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.features import FeatureExtractor, SampleBuffer

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
+
 from emf.runtime.audio import read_blocks
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.error_rate import word_errors

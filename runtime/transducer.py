@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
