@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emf.runtime.audio import Resampler, read_blocks
+from emf.runtime.audio import read_blocks
 from emf.runtime.errors import AudioError
+from emf.runtime.resampler import Resampler
 from emf.runtime.session import FloatArray
 
 

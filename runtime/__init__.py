@@ -1,11 +1,13 @@
 """Streaming speech recognition with an exported Emformer-RNNT, without PyTorch."""
 
+from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import (
     ArtifactError,
     ArtifactNotFound,
     AudioError,
     EmfError,
     MissingDependency,
+    SnapshotError,
     UsageError,
 )
 from emf.runtime.recognizer import Recognizer
@@ -18,9 +20,11 @@ __all__ = [
     "ArtifactNotFound",
     "AudioError",
     "EmfError",
+    "EndpointRules",
     "MissingDependency",
     "Recognizer",
     "Result",
+    "SnapshotError",
     "Stream",
     "UsageError",
     "Word",

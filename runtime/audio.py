@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from emf.runtime.errors import AudioError
 from emf.runtime.session import FloatArray
@@ -63,24 +62,6 @@ def check_sample_rate(sample_rate: object) -> int:
             "pass the rate at which the samples were taken"
         )
     return int(number)
-
-
-class Resampler:
-    """One stream's way from its sample rate to the model's, with the phase carried from call to call."""
-
-    def __init__(self, source_rate: int, target_rate: int) -> None:
-        """Both rates in Hz; equal rates pass samples through."""
-        self.source_rate = source_rate
-        self._stream = (
-            None if source_rate == target_rate else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
-        )
-
-    def __call__(self, samples: FloatArray, last: bool = False) -> FloatArray:
-        """Resample the next samples; `last` also gives what the filter still holds."""
-        if self._stream is None:
-            return samples
-        result: FloatArray = self._stream.resample_chunk(samples, last=last)
-        return result
 
 
 def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1.0) -> Iterator[tuple[int, FloatArray]]:

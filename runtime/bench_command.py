@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from emf.runtime.audio import Resampler, read_audio
+from emf.runtime.audio import read_audio
 from emf.runtime.bench import BASELINES, Baseline, BaselineFactory, compare_streams, peak_rss_bytes
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import AudioError, MissingDependency, UsageError
 from emf.runtime.machine import describe_machine
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.resampler import Resampler
 from emf.runtime.session import FloatArray
 from emf.runtime.speech_manifest import gather_utterances
 from emf.runtime.threads import resolve_num_threads

@@ -29,6 +29,10 @@ class CheckpointError(EmfError, ValueError):
     """A checkpoint or its configuration is not that of a torchaudio Emformer-RNNT."""
 
 
+class SnapshotError(EmfError, ValueError):
+    """Bytes that are no snapshot of a stream, are damaged, or belong to another model."""
+
+
 class UsageError(EmfError, ValueError):
     """An option or an argument that makes no sense."""
 

@@ -36,6 +36,12 @@ class Fields:
         self.require(valid, f"{name!r} must be an integer from {low} to {high}, found {value!r:.40}")
         return int(value)
 
+    def flag(self, name: str) -> bool:
+        """A boolean."""
+        value = self._get(name)
+        self.require(isinstance(value, bool), f"{name!r} must be true or false, found {value!r:.40}")
+        return bool(value)
+
     def number(self, name: str, low: float, high: float) -> float:
         """A finite number within [low, high]."""
         value = self._get(name)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.beam_search import beam_search
+from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import UsageError
-from emf.runtime.features import FeatureExtractor, feature_extractor
+from emf.runtime.features import feature_extractor
 from emf.runtime.greedy_search import greedy_search
 from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import read_manifest, verify_file
@@ -17,11 +18,12 @@ from emf.runtime.modified_beam_search import modified_beam_search
 from emf.runtime.result import Alternative, Result, words_of
 from emf.runtime.search import Search, SearchOptions, SearchState, initial_search_state, run_searches
 from emf.runtime.session import FloatArray
-from emf.runtime.stream import Stream
+from emf.runtime.snapshot import fingerprint, restore_snapshot
+from emf.runtime.stream import Stream, StreamSettings
 from emf.runtime.threads import resolve_num_threads
 from emf.runtime.timing import ComponentTimes, TimedExtractor
 from emf.runtime.tokens import TokenTable, read_tokens
-from emf.runtime.transducer import EncoderState, Transducer, open_transducer
+from emf.runtime.transducer import Transducer, open_transducer
 
 SearchMethod: TypeAlias = Callable[[FloatArray, SearchState, SearchOptions], Search]
 
@@ -39,25 +41,22 @@ class Recognizer:
         self,
         transducer: Transducer,
         tokens: TokenTable,
-        extractor: FeatureExtractor,
+        settings: StreamSettings,
         method: SearchMethod,
         options: SearchOptions,
-        tail_padding: float,
+        endpoint: EndpointRules | None = None,
     ) -> None:
         """Put the parts together; `Recognizer.load` is the usual way."""
         self.transducer = transducer
         self.tokens = tokens
+        self.settings = settings
         self.options = options
-        self._extractor = extractor
+        self.endpoint = endpoint
         self._method = method
-        self._tail_padding = tail_padding
-        manifest = transducer.manifest
-        self.sample_rate = manifest.frontend.sample_rate
-        hop = manifest.frontend.hop_length * manifest.geometry.subsampling_factor
-        self.seconds_per_frame = hop / self.sample_rate
-        self._start = initial_search_state(
-            transducer, manifest.vocabulary.blank_id, transducer.initial_predictor_state()
-        )
+        self.sample_rate = settings.sample_rate
+        self.seconds_per_frame = seconds_per_frame(transducer.manifest)
+        blank_id, lstm_state = transducer.blank_id, transducer.initial_predictor_state()
+        self._start = initial_search_state(transducer, blank_id, lstm_state)
 
     @classmethod
     def load(
@@ -74,6 +73,8 @@ class Recognizer:
         blank_penalty: float = 0.0,
         step_max_tokens: int = 100,
         tail_padding: float | None = None,
+        stable_delay: float | None = None,
+        endpoint: EndpointRules | None = None,
         times: ComponentTimes | None = None,
     ) -> "Recognizer":
         """Open an artifact.
@@ -90,6 +91,9 @@ class Recognizer:
             blank_penalty: subtracted from the blank's logit.
             step_max_tokens: tokens at one frame at the most.
             tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
+            stable_delay: seconds after which hypotheses that still dispute a token of the best one are
+                dropped, which bounds the delay of `Result.stable_text`; `None` never drops any.
+            endpoint: rules for `is_endpoint`; `None` finds no endpoints.
             times: adds up where the time goes; for measurements from one thread.
 
         Raises:
@@ -109,18 +113,41 @@ class Recognizer:
             tail_padding = manifest.frontend.tail_padding if mode == "continuous" else 0.0
         if not 0.0 <= tail_padding <= 60.0:
             raise UsageError(f"expected a tail padding from 0 to 60 seconds, found {tail_padding}")
-        transducer = open_transducer(
-            manifest, backend or manifest.backends[0], precision or "fp32", resolve_num_threads(num_threads), times
+        if stable_delay is not None and not 0.0 <= stable_delay <= 3600.0:
+            raise UsageError(f"expected a stable delay from 0 to 3600 seconds, found {stable_delay}")
+        variant = precision or "fp32"
+        threads = resolve_num_threads(num_threads)
+        transducer = open_transducer(manifest, backend or manifest.backends[0], variant, threads, times)
+        settings = StreamSettings(
+            extractor=extractor,
+            sample_rate=manifest.frontend.sample_rate,
+            tail_padding=tail_padding,
+            stable_frames=None if stable_delay is None else round(stable_delay / seconds_per_frame(manifest)),
+            identity={"model": fingerprint(manifest), "precision": variant, "frontend": mode},
         )
-        tokens = load_tokens(manifest)
-        return cls(transducer, tokens, extractor, SEARCH_METHODS[decoding_method], options, tail_padding)
+        method = SEARCH_METHODS[decoding_method]
+        return cls(transducer, load_tokens(manifest), settings, method, options, endpoint)
 
     def create_stream(self) -> Stream:
         """A new stream."""
-        return Stream(self._extractor, self.sample_rate, self._tail_padding, self._initial_state)
+        return Stream(self.settings, self.transducer.initial_encoder_state(), self._start)
 
-    def _initial_state(self) -> tuple[EncoderState, SearchState]:
-        return self.transducer.initial_encoder_state(), self._start
+    def restore_stream(self, blob: bytes, allow_other_precision: bool = False) -> Stream:
+        """A stream that goes on where `Stream.snapshot` was taken, here or in another process.
+
+        Args:
+            blob: the snapshot's bytes.
+            allow_other_precision: also take a snapshot of another precision of the same model.
+
+        Raises:
+            SnapshotError: the bytes are damaged, foreign, or of another model, precision or frontend.
+        """
+        identity = dict(self.settings.identity)
+        if allow_other_precision:
+            del identity["precision"]
+        stream = self.create_stream()
+        restore_snapshot(stream, blob, identity, self.transducer.manifest.geometry.num_symbols)
+        return stream
 
     def is_ready(self, stream: Stream) -> bool:
         """Whether `decode_streams` has something to do for this stream."""
@@ -164,8 +191,28 @@ class Recognizer:
             ),
         )
 
+    def is_endpoint(self, stream: Stream) -> bool:
+        """Whether the segment has ended by the recognizer's `EndpointRules`; call `reset` to begin the next."""
+        if self.endpoint is None:
+            return False
+        state = stream.search_state
+        best = state.hypotheses[0]
+        emitted = (*stream.timestamps, *best.timestamps)
+        if any(h.tokens != best.tokens for h in state.hypotheses):
+            return False
+        now, start = state.num_frames, stream.segment_start_frame
+        return self.endpoint.ends(
+            has_speech=bool(emitted),
+            silence=(now - (emitted[-1] + 1 if emitted else start)) * self.seconds_per_frame,
+            length=(now - start) * self.seconds_per_frame,
+        )
+
     def reset(self, stream: Stream) -> None:
-        """Commit the stream's text and begin a new segment; its audio and state carry on."""
+        """Commit the stream's text and begin a new segment; its audio and state carry on.
+
+        At an endpoint this changes nothing of the text to come; elsewhere, hypotheses that disagree
+        with the text committed are dropped.
+        """
         stream.begin_segment()
 
     def transcribe(self, samples: npt.ArrayLike, sample_rate: int) -> Result:
@@ -181,6 +228,12 @@ class Recognizer:
         while self.is_ready(stream):
             self.decode_streams([stream])
         return self.get_result(stream)
+
+
+def seconds_per_frame(manifest: Manifest) -> float:
+    """Length of an encoder frame."""
+    hop = manifest.frontend.hop_length * manifest.geometry.subsampling_factor
+    return hop / manifest.frontend.sample_rate
 
 
 def load_tokens(manifest: Manifest) -> TokenTable:

@@ -165,8 +165,13 @@ def _extend_all(requests: Sequence[Extend], model: Model) -> list[Predicted]:
 
 def penalize_blank(joined: Joined, penalty: float) -> Joined:
     """Log-probabilities as if `penalty` had been subtracted from the blank's logit before the softmax."""
-    shift = np.log1p(np.exp(joined.blank) * np.float32(np.expm1(-penalty)))
-    return Joined(joined.blank - np.float32(penalty) - shift, joined.top - shift[:, None], joined.top_ids)
+    with np.errstate(divide="ignore"):
+        others = np.log(-np.expm1(np.minimum(joined.blank, np.float32(0.0))))
+    # Where the blank is so sure that the others vanish beside it, the ones known stand for all.
+    others = np.maximum(others, np.logaddexp.reduce(joined.top, axis=1))
+    blank = joined.blank - np.float32(penalty)
+    total = np.logaddexp(others, blank)
+    return Joined(blank - total, joined.top - total[:, None], joined.top_ids)
 
 
 def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:
@@ -176,6 +181,14 @@ def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:
         if any(h.tokens[index] != token for h in hypotheses):
             return index
     return len(shortest)
+
+
+def settle(state: SearchState, frame: int) -> SearchState:
+    """Drop the hypotheses that still disagree with the best one on a token that it emitted before `frame`."""
+    best = state.hypotheses[0]
+    count = sum(timestamp < frame for timestamp in best.timestamps)
+    agreeing = tuple(h for h in state.hypotheses if h.tokens[:count] == best.tokens[:count])
+    return replace(state, hypotheses=agreeing)
 
 
 def commit(state: SearchState, count: int) -> SearchState:

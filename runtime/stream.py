@@ -1,46 +1,53 @@
 """One speaker's audio on its way to text: everything that a recognizer must remember of it."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.audio import Resampler, check_sample_rate, to_mono_float
+from emf.runtime.audio import check_sample_rate, to_mono_float
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.features import FeatureExtractor, SampleBuffer
-from emf.runtime.search import SearchState, commit, common_prefix_length
+from emf.runtime.resampler import Resampler
+from emf.runtime.search import SearchState, commit, common_prefix_length, settle
 from emf.runtime.session import FloatArray
+from emf.runtime.snapshot import take_snapshot
 from emf.runtime.transducer import EncoderState
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What all streams of a recognizer share.
+
+    Attributes:
+        extractor: turns audio into the encoder's steps.
+        sample_rate: the model's, in Hz.
+        tail_padding: silence to append when the audio ends, seconds.
+        stable_frames: encoder frames after which a disputed token is settled; `None` is never.
+        identity: what a snapshot can be restored into.
+    """
+
+    extractor: FeatureExtractor
+    sample_rate: int
+    tail_padding: float
+    stable_frames: int | None
+    identity: Mapping[str, str]
 
 
 class Stream:
     """State of one stream: audio not yet consumed, encoder state, hypotheses, clock.
 
-    Made by `Recognizer.create_stream`. Belongs to one thread at a time. Only `accept_waveform`
-    and `input_finished` are meant for callers; a recognizer moves the rest.
+    Made by `Recognizer.create_stream`. Belongs to one thread at a time. Only `accept_waveform`,
+    `input_finished` and `snapshot` are meant for callers; a recognizer moves the rest.
     """
 
-    def __init__(
-        self,
-        extractor: FeatureExtractor,
-        sample_rate: int,
-        tail_padding: float,
-        initial: Callable[[], tuple[EncoderState, SearchState]],
-    ) -> None:
-        """Start at silence.
-
-        Args:
-            extractor: turns audio into the encoder's steps.
-            sample_rate: the model's, in Hz.
-            tail_padding: silence to append when the audio ends, seconds.
-            initial: gives the encoder's and the search's state before any audio.
-        """
-        self._extractor = extractor
-        self._sample_rate = sample_rate
-        self._tail_samples = round(tail_padding * sample_rate)
-        self._resampler: Resampler | None = None
+    def __init__(self, settings: StreamSettings, encoder_state: EncoderState, search_state: SearchState) -> None:
+        """Start before any audio, with the states that belong there."""
+        self.settings = settings
+        self.resampler: Resampler | None = None
         self.buffer = SampleBuffer(np.zeros(0, np.float32))
-        self.encoder_state, self.search_state = initial()
+        self.encoder_state, self.search_state = encoder_state, search_state
         self.step = 0
         self.segment = 0
         self.segment_start_frame = 0
@@ -62,29 +69,34 @@ class Stream:
         if self.buffer.finished:
             raise UsageError("expected no audio after input_finished; create a new stream for it")
         rate, mono = check_sample_rate(sample_rate), to_mono_float(samples)
-        if self._resampler is None:
-            self._resampler = Resampler(rate, self._sample_rate)
-        if rate != self._resampler.source_rate:
+        if self.resampler is None:
+            self.resampler = Resampler(rate, self.settings.sample_rate)
+        if rate != self.resampler.source_rate:
             raise AudioError(
-                f"expected {self._resampler.source_rate} Hz as in the first call for this stream, found {rate} Hz; "
+                f"expected {self.resampler.source_rate} Hz as in the first call for this stream, found {rate} Hz; "
                 "create a new stream for audio of another rate"
             )
-        self.buffer.append(self._resampler(mono))
+        self.buffer.append(self.resampler(mono))
 
     def input_finished(self) -> None:
         """Declare the audio complete: what remains is decoded up to its last sample."""
         if self.buffer.finished:
             return
-        if self._resampler is not None:
-            self.buffer.append(self._resampler(np.zeros(0, np.float32), last=True))
+        if self.resampler is not None:
+            self.buffer.append(self.resampler(np.zeros(0, np.float32), last=True))
         if self.buffer.end:
-            self.buffer.append(np.zeros(self._tail_samples, np.float32))
+            tail = round(self.settings.tail_padding * self.settings.sample_rate)
+            self.buffer.append(np.zeros(tail, np.float32))
         self.buffer.finished = True
+
+    def snapshot(self) -> bytes:
+        """All of the stream's state, to go on elsewhere: `Recognizer.restore_stream` takes it."""
+        return take_snapshot(self, self.settings.identity)
 
     @property
     def is_ready(self) -> bool:
         """Whether the audio of a whole step is there."""
-        return self._extractor.is_ready(self.buffer, self.step)
+        return self.settings.extractor.is_ready(self.buffer, self.step)
 
     @property
     def is_final(self) -> bool:
@@ -93,10 +105,12 @@ class Stream:
 
     def features(self) -> FloatArray:
         """Features of the next step, shape (frames, n_mels)."""
-        return self._extractor.extract(self.buffer, self.step)
+        return self.settings.extractor.extract(self.buffer, self.step)
 
     def advance(self, search_state: SearchState) -> None:
         """Take the search's result of a step; keep what all hypotheses agree on."""
+        if self.settings.stable_frames is not None:
+            search_state = settle(search_state, search_state.num_frames - self.settings.stable_frames)
         count = common_prefix_length(search_state.hypotheses)
         best = search_state.hypotheses[0]
         self.tokens += best.tokens[:count]
@@ -104,13 +118,13 @@ class Stream:
         self.log_probs += best.log_probs[:count]
         self.search_state = commit(search_state, count)
         self.step += 1
-        self.buffer.drop_before(self._extractor.first_sample(self.step))
+        self.buffer.drop_before(self.settings.extractor.first_sample(self.step))
 
     def begin_segment(self) -> None:
         """Commit the best hypothesis and go on with an empty text; all other state carries on."""
         best = self.search_state.hypotheses[0]
-        single = SearchState((best,), self.search_state.num_committed, self.search_state.num_frames)
-        self.search_state = commit(single, len(best.tokens))
+        settled = settle(self.search_state, self.search_state.num_frames)
+        self.search_state = commit(settled, len(best.tokens))
         self.tokens, self.timestamps, self.log_probs = [], [], []
         self.segment += 1
         self.segment_start_frame = self.search_state.num_frames

@@ -1,0 +1,41 @@
+"""When an utterance has ended: the field's three rules."""
+
+from dataclasses import dataclass
+
+from emf.runtime.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """Lengths in seconds; any rule that holds ends the segment.
+
+    A recognizer ends a segment only where all hypotheses agree, so that cutting never changes the
+    text: with endpoints it equals the text without, up to the cuts. `stable_delay` of
+    `Recognizer.load` bounds how long they may disagree.
+
+    Attributes:
+        silence_before_speech: silence while nothing has been said.
+        silence_after_speech: silence after something was said.
+        max_length: length of a segment.
+    """
+
+    silence_before_speech: float = 2.4
+    silence_after_speech: float = 1.2
+    max_length: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that make no sense."""
+        for name in self.__dataclass_fields__:
+            if not 0.0 < getattr(self, name) <= 86_400.0:
+                raise UsageError(f"expected {name} from 0 to 86400 seconds, found {getattr(self, name)}")
+
+    def ends(self, has_speech: bool, silence: float, length: float) -> bool:
+        """Whether a rule holds.
+
+        Args:
+            has_speech: something was said in it.
+            silence: seconds since the last token, or since its start.
+            length: seconds since its start.
+        """
+        limit = self.silence_after_speech if has_speech else self.silence_before_speech
+        return silence >= limit or length >= self.max_length

@@ -1,0 +1,146 @@
+"""A stream as bytes, to go on in another process: what `Stream.snapshot` and `restore_stream` exchange."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emf.runtime.blob import pack, unpack
+from emf.runtime.errors import SnapshotError
+from emf.runtime.features import SampleBuffer
+from emf.runtime.fields import Fields
+from emf.runtime.manifest import Manifest
+from emf.runtime.resampler import Resampler, ResamplerState
+from emf.runtime.search import Hypothesis, SearchState
+from emf.runtime.session import Array
+
+if TYPE_CHECKING:
+    from emf.runtime.stream import Stream
+
+_MAX_HYPOTHESES = 1000
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """What two artifacts must share for a stream to move between them: model, vocabulary, frontend."""
+    essence = repr((manifest.provenance.get("checkpoint_sha256"), manifest.vocabulary.file.sha256))
+    essence += repr((asdict(manifest.geometry), manifest.frontend.mean, manifest.frontend.invstddev))
+    return hashlib.sha256(essence.encode()).hexdigest()
+
+
+def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
+    """All state of a stream as bytes; `identity` says what it can be restored into."""
+    state = stream.search_state
+    hypotheses = state.hypotheses
+    resampler = stream.resampler.state() if stream.resampler else None
+    header = {
+        "identity": dict(identity),
+        "start": stream.buffer.start,
+        "finished": stream.buffer.finished,
+        "step": stream.step,
+        "segment": stream.segment,
+        "segment_start_frame": stream.segment_start_frame,
+        "num_committed": state.num_committed,
+        "num_frames": state.num_frames,
+        "lengths": [len(h.tokens) for h in hypotheses],
+        "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
+    }
+    arrays: dict[str, Array] = {
+        "samples": stream.buffer.samples,
+        "history": resampler.history if resampler else np.zeros(0, np.float32),
+        "tokens": np.array(stream.tokens, np.int64),
+        "timestamps": np.array(stream.timestamps, np.int64),
+        "log_probs": np.array(stream.log_probs, np.float32),
+        "beam_tokens": np.array([t for h in hypotheses for t in h.tokens], np.int64),
+        "beam_timestamps": np.array([t for h in hypotheses for t in h.timestamps], np.int64),
+        "beam_log_probs": np.array([p for h in hypotheses for p in h.log_probs], np.float32),
+        "beam_scores": np.array([h.score for h in hypotheses], np.float32),
+        "beam_predictions": np.stack([h.prediction for h in hypotheses]),
+        "beam_states": np.stack([h.state for h in hypotheses]),
+    }
+    arrays |= {f"encoder.{name}": array for name, array in stream.encoder_state.arrays.items()}
+    return pack(header, arrays)
+
+
+def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str], num_symbols: int) -> None:
+    """Give a new stream the state that `take_snapshot` took.
+
+    Raises:
+        SnapshotError: the bytes are damaged, foreign, or do not fit; the stream must not be used then.
+    """
+    header, arrays = unpack(blob)
+    found = header.get("identity")
+    for name, expected in identity.items():
+        if not isinstance(found, dict) or found.get(name) != expected:
+            was = found.get(name) if isinstance(found, dict) else None
+            raise SnapshotError(
+                f"the snapshot was taken with another {name} ({was!s:.20}, here {expected:.20}); restore it with the "
+                "same artifact, precision and frontend, or pass allow_other_precision=True for another precision"
+            )
+    try:
+        _restore(stream, Fields(header, "snapshot"), arrays, num_symbols)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise SnapshotError(f"the snapshot does not fit this model ({error}); use another copy") from error
+
+
+def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], num_symbols: int) -> None:
+    stream.buffer = SampleBuffer(arrays["samples"].astype(np.float32), header.integer("start"))
+    stream.buffer.finished = header.flag("finished")
+    resampler = header.integers("resampler")
+    if resampler:
+        rate, consumed, produced = resampler
+        history = arrays["history"].astype(np.float32)
+        stream.resampler = Resampler.restore(ResamplerState(rate, consumed, produced, history), stream.settings.sample_rate)
+    stream.step, stream.segment = header.integer("step"), header.integer("segment")
+    stream.segment_start_frame = header.integer("segment_start_frame")
+    stream.encoder_state.steps = stream.step
+    for name, array in stream.encoder_state.arrays.items():
+        _assign(array, arrays[f"encoder.{name}"], name)
+    stream.tokens = [_token(t, num_symbols) for t in arrays["tokens"].tolist()]
+    stream.timestamps, stream.log_probs = arrays["timestamps"].tolist(), arrays["log_probs"].tolist()
+    stream.search_state = SearchState(
+        _hypotheses(header.integers("lengths"), arrays, stream.search_state.hypotheses[0], num_symbols),
+        header.integer("num_committed"),
+        header.integer("num_frames"),
+    )
+
+
+def _hypotheses(
+    lengths: tuple[int, ...], arrays: dict[str, Array], example: Hypothesis, num_symbols: int
+) -> tuple[Hypothesis, ...]:
+    if not 1 <= len(lengths) <= _MAX_HYPOTHESES or sum(lengths) != len(arrays["beam_tokens"]):
+        raise ValueError("the hypotheses' lengths do not add up")
+    predictions = np.zeros((len(lengths), *example.prediction.shape), np.float32)
+    states = np.zeros((len(lengths), *example.state.shape), np.float32)
+    _assign(predictions, arrays["beam_predictions"], "predictions")
+    _assign(states, arrays["beam_states"], "states")
+    tokens, timestamps, log_probs = (arrays[f"beam_{name}"].tolist() for name in ("tokens", "timestamps", "log_probs"))
+    scores = arrays["beam_scores"].tolist()
+    hypotheses, begin = [], 0
+    for index, length in enumerate(lengths):
+        span = slice(begin, begin + length)
+        begin += length
+        hypotheses.append(
+            Hypothesis(
+                tuple(_token(t, num_symbols) for t in tokens[span]),
+                tuple(timestamps[span]),
+                tuple(log_probs[span]),
+                scores[index],
+                predictions[index],
+                states[index],
+            )
+        )
+    return tuple(hypotheses)
+
+
+def _token(token: Any, num_symbols: int) -> int:
+    if not 0 <= token < num_symbols:
+        raise ValueError(f"token {token} is outside the vocabulary")
+    return int(token)
+
+
+def _assign(target: Array, source: Array, name: str) -> None:
+    if source.shape != target.shape:
+        raise ValueError(f"{name} has shape {source.shape} instead of {target.shape}")
+    target[...] = source.astype(target.dtype)
