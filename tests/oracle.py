@@ -3,19 +3,25 @@
 from functools import cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from emf.export.model import SourceModel, geometry_of
 from emf.export.reference import StreamingExtractor, windows
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces
 from emf.runtime.manifest import Frontend, Geometry
+from emf.runtime.search import SearchState, initial_search_state
 from emf.runtime.session import FloatArray
 from emf.runtime.tokens import BLANK_PIECE, WORD_BOUNDARY
+from emf.runtime.transducer import Joined
 
 from tests.signals import SAMPLE_RATE, speech_like
 
+torch.set_num_threads(1)  # operations on tiny models are slower with more
+
 N_FFT, HOP_LENGTH = 400, 160
-TOKENS_PER_SECOND = 4.0
+TOKENS_PER_SECOND = 8.0
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 
 # Keyword arguments of `torchaudio.models.emformer_rnnt_model`, small enough to export in seconds.
@@ -132,3 +138,29 @@ def source_of(name: str, config: dict[str, Any]) -> SourceModel:
         pieces=pieces(config["num_symbols"]),
         checkpoint_sha256="0" * 64,
     )
+
+
+class TorchModel:
+    """An RNNT's predictor and joiner, run by torchaudio, as the searches of `emf.runtime` want them."""
+
+    def __init__(self, rnnt: Any, blank_id: int) -> None:
+        self.rnnt, self.blank_id = rnnt, blank_id
+        self.num_layers = len(rnnt.predictor.lstm_layers)
+        self.hidden = rnnt.predictor.lstm_layers[0].hidden_dim
+
+    def start(self) -> SearchState:
+        return initial_search_state(self, self.blank_id, np.zeros((self.num_layers, 2, self.hidden), np.float32))
+
+    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        layers = [list(layer.unbind(1)) for layer in torch.from_numpy(states).unbind(1)]
+        ones = torch.ones(len(tokens), dtype=torch.int32)
+        output, _, new = self.rnnt.predict(torch.from_numpy(tokens)[:, None], ones, layers)
+        stacked = torch.stack([torch.stack(layer, dim=1) for layer in new], dim=1)
+        return output[:, 0].numpy(), stacked.numpy()
+
+    def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
+        ones = torch.ones(len(encodings), dtype=torch.int32)
+        source, target = torch.from_numpy(encodings)[:, None], torch.from_numpy(predictions)[:, None]
+        log_probs = (self.rnnt.join(source, ones, target, ones)[0][:, 0, 0] / temperature).log_softmax(dim=1)
+        top = log_probs[:, :-1].topk(min(top_k, log_probs.shape[1] - 1), dim=1)
+        return Joined(log_probs[:, -1].numpy(), top.values.numpy(), top.indices.numpy())
