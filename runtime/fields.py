@@ -25,6 +25,10 @@ class Fields:
         if not condition:
             raise ArtifactError(f"{self.where}: {message}; export the model again")
 
+    def has(self, name: str) -> bool:
+        """Whether the object has this field."""
+        return name in self._values
+
     def _get(self, name: str) -> Any:
         self.require(name in self._values, f"field {name!r} is missing")
         return self._values[name]

@@ -123,7 +123,11 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole artifact. `root` is the folder it was read from and is not stored."""
+    """The whole artifact. `root` is the folder it was read from and is not stored.
+
+    `blank_penalties` holds, by variant, what decoding subtracts from the blank's logit where
+    quantization made a variant delete words; 0 where nothing is said.
+    """
 
     geometry: Geometry
     frontend: Frontend
@@ -132,6 +136,7 @@ class Manifest:
     tool_versions: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
+    blank_penalties: Mapping[str, float] = field(default_factory=dict)
     root: Path = Path()
 
     @property

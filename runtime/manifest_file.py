@@ -109,9 +109,19 @@ def _parse(fields: Fields) -> Manifest:
         tool_versions=fields.mapping("tool_versions"),
         provenance=fields.mapping("provenance"),
         results=fields.mapping("results"),
+        blank_penalties=_parse_blank_penalties(fields),
     )
     _check_consistency(manifest, fields)
     return manifest
+
+
+def _parse_blank_penalties(fields: Fields) -> dict[str, float]:
+    """Optional: artifacts without quantized variants have none."""
+    if not fields.has("blank_penalties"):
+        return {}
+    names = fields.mapping("blank_penalties")
+    penalties = fields.fields("blank_penalties")
+    return {name: penalties.number(name, -100.0, 100.0) for name in names}
 
 
 def _parse_geometry(fields: Fields) -> Geometry:

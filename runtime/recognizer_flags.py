@@ -22,7 +22,9 @@ def add_recognizer_flags(parser: CommandParser) -> None:
     parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="hypotheses kept (default: 10)")
     parser.add_argument("--frontend", choices=FRONTENDS, help="features (default: the artifact's)")
     parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="threads (default: all there are)")
-    parser.add_argument("--blank-penalty", type=bounded(float, -100, 100), default=0.0, help="against deletions")
+    parser.add_argument(
+        "--blank-penalty", type=bounded(float, -100, 100), help="against deletions (default: the variant's own)"
+    )
     parser.add_argument("--temperature", type=bounded(float, 0.01, 100), default=1.0, help="of the joiner's softmax")
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 

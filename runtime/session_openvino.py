@@ -35,8 +35,13 @@ class OpenVinoSession:
 
     @property
     def precision(self) -> str:
-        """Inference precision as read back from the compiled model."""
-        return str(self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+        """Inference precision as read back from the compiled model.
+
+        Followed by `/dq` and the group size where activations may be quantized as the graph runs.
+        """
+        precision = _read_back(self._model, "INFERENCE_PRECISION_HINT")
+        group = _read_back(self._model, "DYNAMIC_QUANTIZATION_GROUP_SIZE")
+        return precision if group == "0" else f"{precision}/dq{group}"
 
     @contextmanager
     def _request(self) -> Iterator[Any]:
@@ -73,4 +78,14 @@ def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
     except Exception as error:
         reason = " ".join(str(error).split())[-200:]
         raise ArtifactError(f"{path}: OpenVINO cannot open this graph ({reason}); export the model again") from error
+    for name, asked in options.properties.items():
+        found = _read_back(model, name)
+        if found != asked:
+            _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", path, name, asked, found)
     return OpenVinoSession(model)
+
+
+def _read_back(model: openvino.CompiledModel, name: str) -> str:
+    """A property of a compiled model, as it is written when set."""
+    value = model.get_property(name)
+    return str(value.get_type_name()) if isinstance(value, openvino.Type) else str(value)

@@ -90,8 +90,8 @@ def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], num_sym
     resampler = header.integers("resampler")
     if resampler:
         rate, consumed, produced = resampler
-        history = arrays["history"].astype(np.float32)
-        stream.resampler = Resampler.restore(ResamplerState(rate, consumed, produced, history), stream.settings.sample_rate)
+        state = ResamplerState(rate, consumed, produced, arrays["history"].astype(np.float32))
+        stream.resampler = Resampler.restore(state, stream.settings.sample_rate)
     stream.step, stream.segment = header.integer("step"), header.integer("segment")
     stream.segment_start_frame = header.integer("segment_start_frame")
     stream.encoder_state.steps = stream.step
