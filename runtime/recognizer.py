@@ -1,6 +1,7 @@
 """The recognizer: an artifact opened in an engine, and the loop that turns streams into text."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
 
@@ -172,7 +173,9 @@ class Recognizer:
         best = stream.search_state.hypotheses[0]
         token_ids = (*stream.tokens, *best.tokens)
         log_probs = (*stream.log_probs, *best.log_probs)
-        timestamps = tuple(frame * self.seconds_per_frame for frame in (*stream.timestamps, *best.timestamps))
+        # What was committed may have been aligned later by another hypothesis: time does not run backwards.
+        frames = accumulate((*stream.timestamps, *best.timestamps), max)
+        timestamps = tuple(frame * self.seconds_per_frame for frame in frames)
         return Result(
             text=self.tokens.text(token_ids),
             token_ids=token_ids,

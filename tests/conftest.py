@@ -49,7 +49,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
             from emf.export.artifact import ExportOptions, export_artifact
             from emf.runtime.manifest_file import read_manifest
             from emf.runtime.session import BACKENDS
-
             from tests.oracle import source
             from tests.signals import speech_like
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from emf.export.model import SourceModel, geometry_of
 from emf.export.reference import StreamingExtractor, windows
 from emf.export.torchaudio_loader import load_torchaudio
@@ -15,7 +16,6 @@ from emf.runtime.search import SearchState, initial_search_state
 from emf.runtime.session import FloatArray
 from emf.runtime.tokens import BLANK_PIECE, WORD_BOUNDARY
 from emf.runtime.transducer import Joined
-
 from tests.signals import SAMPLE_RATE, speech_like
 
 torch.set_num_threads(1)  # operations on tiny models are slower with more

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from emf.runtime.features import FRONTENDS, feature_extractor
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.search import Hypothesis, SearchState
 from emf.runtime.session import FloatArray
-from emf.runtime.stream import Stream
+from emf.runtime.stream import Stream, StreamSettings
 from emf.runtime.transducer import EncoderState
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from tests.signals import SAMPLE_RATE, speech_like
 
 GEOMETRY = Geometry(20, 16, 4, 30, 0, 4, 24, 33)
@@ -24,7 +24,8 @@ AUDIO = {rate: speech_like(1.0, seed=5, sample_rate=rate) for rate in RATES}
 
 def make_stream(mode: str, tail_padding: float = 0.0) -> Stream:
     extractor = feature_extractor(mode, FRONTEND, GEOMETRY)
-    return Stream(extractor, SAMPLE_RATE, tail_padding, lambda: (EncoderState({}), EMPTY))
+    settings = StreamSettings(extractor, SAMPLE_RATE, tail_padding, stable_frames=None, identity={})
+    return Stream(settings, EncoderState({}), EMPTY)
 
 
 def chunks_of(stream: Stream, rate: int, pieces: Sequence[FloatArray]) -> list[FloatArray]:

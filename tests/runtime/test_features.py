@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+
 from emf.export.reference import StreamingExtractor, windows
 from emf.runtime.features import FRONTENDS, FeatureExtractor, SampleBuffer, feature_extractor
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.session import FloatArray
-
 from tests.oracle import HOP_LENGTH, frontend
 from tests.signals import speech_like
 from tests.tolerances import FEATURES, FEATURES_FLOAT32

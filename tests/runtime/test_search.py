@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from emf.runtime.errors import UsageError
 from emf.runtime.search import (
     Hypothesis,
@@ -14,9 +17,6 @@ from emf.runtime.search import (
     penalize_blank,
 )
 from emf.runtime.transducer import Joined
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.runtime.table_model import log_softmax
 from tests.tolerances import SCORE
 

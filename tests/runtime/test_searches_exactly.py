@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from emf.runtime.beam_search import beam_search
 from emf.runtime.greedy_search import greedy_search
 from emf.runtime.modified_beam_search import modified_beam_search
 from emf.runtime.recognizer import SEARCH_METHODS, SearchMethod
 from emf.runtime.search import SearchOptions, SearchState, run_searches
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.runtime.table_model import TableModel, all_scores
 from tests.tolerances import LOG_SUM
 
