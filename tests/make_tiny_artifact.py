@@ -11,7 +11,6 @@ from pathlib import Path
 from emf.export.artifact import ExportOptions, export_artifact
 from emf.export.reference import Reference
 from emf.runtime.session import BACKENDS
-
 from tests.oracle import source_of, tiny
 from tests.signals import speech_like
 

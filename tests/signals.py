@@ -1,6 +1,7 @@
 """Synthetic audio for the tests; needs numpy alone."""
 
 import numpy as np
+
 from emf.runtime.session import FloatArray
 
 SAMPLE_RATE = 16_000
