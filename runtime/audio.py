@@ -29,7 +29,10 @@ def to_mono_float(samples: npt.ArrayLike) -> FloatArray:
     Raises:
         AudioError: another element type or shape, or values that are not finite.
     """
-    array = np.asarray(samples)
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:
+        raise AudioError(f"expected samples of shape (n,) or (n, channels), found none ({error})") from error
     if array.size == 0 and array.ndim <= 2:
         return np.zeros(0, np.float32)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MAX_CHANNELS):
@@ -41,8 +44,9 @@ def to_mono_float(samples: npt.ArrayLike) -> FloatArray:
         array = array.astype(np.float32) * np.float32(_INTEGER_SCALE[array.dtype])
     elif not np.issubdtype(array.dtype, np.floating):
         raise AudioError(f"expected floating-point, int16 or int32 samples, found {array.dtype}; convert them first")
-    mono = array.mean(axis=1) if array.ndim == 2 else array
-    result: FloatArray = np.ascontiguousarray(mono, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # both end in infinity or NaN
+        mono = array.mean(axis=1) if array.ndim == 2 else array
+        result: FloatArray = np.ascontiguousarray(mono, np.float32)
     if not np.isfinite(result).all():
         raise AudioError("expected finite samples, found NaN or infinity; repair the audio or pass silence instead")
     return result
@@ -54,14 +58,17 @@ def check_sample_rate(sample_rate: object) -> int:
     Raises:
         AudioError: not an integral number within [1 000, 768 000].
     """
-    valid = isinstance(sample_rate, int | float | np.number) and not isinstance(sample_rate, bool)
-    number = float(sample_rate) if valid else float("nan")  # type: ignore[arg-type]
-    if not (MIN_SAMPLE_RATE <= number <= MAX_SAMPLE_RATE and number == int(number)):
+    if (
+        not isinstance(sample_rate, int | float | np.integer | np.floating)
+        or isinstance(sample_rate, bool)
+        or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE
+        or sample_rate != int(sample_rate)
+    ):
         raise AudioError(
-            f"expected a sample rate from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, found {sample_rate!r}; "
+            f"expected a sample rate from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, found {sample_rate!r:.40}; "
             "pass the rate at which the samples were taken"
         )
-    return int(number)
+    return int(sample_rate)
 
 
 def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1.0) -> Iterator[tuple[int, FloatArray]]:
