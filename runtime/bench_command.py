@@ -1,6 +1,7 @@
 """The emf-bench command: how fast this artifact is on this machine."""
 
 import argparse
+import logging
 import time
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from emf.runtime.audio import read_audio
 from emf.runtime.bench import BASELINES, Baseline, BaselineFactory, compare_streams, peak_rss_bytes
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import AudioError, MissingDependency, UsageError
+from emf.runtime.load import Load, find_capacity, run_load
 from emf.runtime.machine import describe_machine
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.recognizer_flags import add_recognizer_flags, load_recognizer
@@ -21,6 +23,8 @@ from emf.runtime.session import FloatArray
 from emf.runtime.speech_manifest import gather_utterances
 from emf.runtime.threads import resolve_num_threads
 from emf.runtime.timing import ComponentTimes
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_parser() -> CommandParser:
@@ -33,6 +37,11 @@ def make_parser() -> CommandParser:
     add_recognizer_flags(parser)
     parser.add_argument("--audio", type=Path, nargs="+", required=True, help="sound files, or a manifest.tsv")
     parser.add_argument("--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="audio to use at the most")
+    parser.add_argument(
+        "--streams", type=_number_of_streams, help="also run N real-time streams, or find how many: auto"
+    )
+    parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="(default: 160)")
+    parser.add_argument("--load-seconds", type=bounded(float, 1, 3600), default=20.0, help="length of each load tried")
     parser.add_argument("--compare", help="baseline to measure in the same run: torchaudio")
     parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
     parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
@@ -67,6 +76,8 @@ def _work(options: argparse.Namespace) -> Outcome:
         "load_s": load_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
+    if options.streams is not None:
+        document |= _measure_load(options, load_recognizer(options), recordings)
     if baseline:
         document[options.compare] = theirs.as_document()
         document["speedup"] = {
@@ -74,6 +85,29 @@ def _work(options: argparse.Namespace) -> Outcome:
         }
         document["tokens_equal"] = ours.tokens == theirs.tokens
     return Outcome(document, _describe(document, options.compare))
+
+
+def _number_of_streams(text: str) -> int | None:
+    """`auto`, which is 0, or a number."""
+    return 0 if text == "auto" else int(bounded(int, 1, 100_000)(text))
+
+
+def _measure_load(
+    options: argparse.Namespace, recognizer: Recognizer, recordings: Sequence[FloatArray]
+) -> dict[str, Any]:
+    deadline = options.deadline_ms / 1e3
+
+    def run(streams: int) -> Load:
+        load = run_load(recognizer, recordings, streams, options.load_seconds, deadline)
+        _LOGGER.info("%d streams: p99 %.1f ms", streams, load.as_document()["chunk_ms"]["p99"])
+        return load
+
+    document: dict[str, Any] = {"deadline_ms": options.deadline_ms}
+    if options.streams:
+        loads = [run(options.streams)]
+    else:
+        document["streams_realtime"], loads = find_capacity(run, deadline)
+    return document | {"loads": [load.as_document() for load in loads]}
 
 
 def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float) -> list[FloatArray]:
@@ -126,6 +160,13 @@ def _describe(document: dict[str, Any], compare: str | None) -> str:
     lines.append(
         f"{document['chunks']} chunks, {document['audio_s']:.0f} s of audio, loaded in {document['load_s']:.2f} s"
     )
+    for load in document.get("loads", ()):
+        chunk, kept = load["chunk_ms"], "" if load["kept_up"] else ", did not keep up"
+        lines.append(f"{load['streams']} streams: p50 {chunk['p50']:.1f} ms, p99 {chunk['p99']:.1f} ms{kept}")
+    if "streams_realtime" in document:
+        lines.append(
+            f"real-time streams within {document['deadline_ms']:.0f} ms at p99: {document['streams_realtime']}"
+        )
     if compare:
         equal = "equal" if document["tokens_equal"] else "NOT equal"
         lines.append(f"speedup at p50: {document['speedup']['p50']:.2f}; tokens {equal}")

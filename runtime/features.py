@@ -65,6 +65,9 @@ class FeatureExtractor(Protocol):
     def first_sample(self, step: int) -> int:
         """Index of the first sample that this step and those after it need."""
 
+    def end_sample(self, step: int) -> int:
+        """Index one past the last sample that this step needs."""
+
 
 class WindowedFeatures:
     """Each step's window on its own, as `RNNTBundle.get_streaming_feature_extractor` does it.
@@ -83,8 +86,7 @@ class WindowedFeatures:
 
     def is_ready(self, buffer: SampleBuffer, step: int) -> bool:
         """See `FeatureExtractor`."""
-        start = step * self._segment
-        return buffer.end >= start + self._window or (buffer.finished and start < buffer.end)
+        return buffer.end >= self.end_sample(step) or (buffer.finished and step * self._segment < buffer.end)
 
     def extract(self, buffer: SampleBuffer, step: int) -> FloatArray:
         """See `FeatureExtractor`."""
@@ -96,6 +98,10 @@ class WindowedFeatures:
     def first_sample(self, step: int) -> int:
         """See `FeatureExtractor`."""
         return step * self._segment
+
+    def end_sample(self, step: int) -> int:
+        """See `FeatureExtractor`."""
+        return step * self._segment + self._window
 
 
 class ContinuousFeatures:
@@ -115,10 +121,9 @@ class ContinuousFeatures:
 
     def is_ready(self, buffer: SampleBuffer, step: int) -> bool:
         """See `FeatureExtractor`."""
-        first = step * self._segment
-        if buffer.end >= (first + self._num_frames - 1) * self._hop + self._half:
+        if buffer.end >= self.end_sample(step):
             return True
-        return buffer.finished and first < self._count(buffer)
+        return buffer.finished and step * self._segment < self._count(buffer)
 
     def extract(self, buffer: SampleBuffer, step: int) -> FloatArray:
         """See `FeatureExtractor`."""
@@ -132,6 +137,10 @@ class ContinuousFeatures:
     def first_sample(self, step: int) -> int:
         """See `FeatureExtractor`; half a window more stays for the reflection at the end."""
         return max(step * self._segment * self._hop - 4 * self._half, 0)
+
+    def end_sample(self, step: int) -> int:
+        """See `FeatureExtractor`."""
+        return (step * self._segment + self._num_frames - 1) * self._hop + self._half
 
     @staticmethod
     def _reflected(buffer: SampleBuffer, low: int, high: int) -> FloatArray:

@@ -71,7 +71,7 @@ class Recognizer:
         frontend: str | None = None,
         num_threads: int | None = None,
         temperature: float = 1.0,
-        blank_penalty: float = 0.0,
+        blank_penalty: float | None = None,
         step_max_tokens: int = 100,
         tail_padding: float | None = None,
         stable_delay: float | None = None,
@@ -89,7 +89,7 @@ class Recognizer:
             frontend: `windowed` or `continuous`; `None` takes the artifact's default.
             num_threads: threads of the engine; `None` takes the processors this process may use.
             temperature: divides the joiner's logits.
-            blank_penalty: subtracted from the blank's logit.
+            blank_penalty: subtracted from the blank's logit; `None` takes the variant's own, mostly 0.
             step_max_tokens: tokens at one frame at the most.
             tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
             stable_delay: seconds after which hypotheses that still dispute a token of the best one are
@@ -103,6 +103,9 @@ class Recognizer:
             UsageError: an option makes no sense.
         """
         manifest = read_manifest(artifact)
+        chosen_backend, variant = backend or manifest.backends[0], precision or "fp32"
+        if blank_penalty is None:
+            blank_penalty = manifest.blank_penalties.get(f"{chosen_backend}/{variant}", 0.0)
         options = SearchOptions(beam_width, step_max_tokens, temperature, blank_penalty)
         if decoding_method not in SEARCH_METHODS:
             raise UsageError(f"expected a decoding method of {', '.join(SEARCH_METHODS)}, found {decoding_method!r}")
@@ -116,9 +119,8 @@ class Recognizer:
             raise UsageError(f"expected a tail padding from 0 to 60 seconds, found {tail_padding}")
         if stable_delay is not None and not 0.0 <= stable_delay <= 3600.0:
             raise UsageError(f"expected a stable delay from 0 to 3600 seconds, found {stable_delay}")
-        variant = precision or "fp32"
         threads = resolve_num_threads(num_threads)
-        transducer = open_transducer(manifest, backend or manifest.backends[0], variant, threads, times)
+        transducer = open_transducer(manifest, chosen_backend, variant, threads, times)
         settings = StreamSettings(
             extractor=extractor,
             sample_rate=manifest.frontend.sample_rate,

@@ -70,3 +70,7 @@ class TimedExtractor:
     def first_sample(self, step: int) -> int:
         """See `FeatureExtractor`."""
         return self._extractor.first_sample(step)
+
+    def end_sample(self, step: int) -> int:
+        """See `FeatureExtractor`."""
+        return self._extractor.end_sample(step)
