@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +101,21 @@ def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1
         if str(error).startswith(str(path)):
             raise
         raise AudioError(f"{path}: {error}") from error
+
+
+def read_raw_blocks(source: BinaryIO, sample_rate: int, seconds: float = 0.1) -> Iterator[tuple[int, FloatArray]]:
+    """Read 16-bit little-endian mono PCM, as it comes, until it ends; an odd last byte is dropped.
+
+    Yields:
+        Sample rate in Hz and mono samples.
+    """
+    size = 2 * max(int(sample_rate * seconds), 1)
+    rest = b""
+    while data := source.read(size):
+        data = rest + data
+        even = len(data) // 2 * 2
+        rest = data[even:]
+        yield sample_rate, to_mono_float(np.frombuffer(data[:even], "<i2").astype(np.int16))
 
 
 def read_audio(path: str | Path, channel: int | None = None) -> tuple[int, FloatArray]:

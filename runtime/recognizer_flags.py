@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from emf.runtime.command_line import CommandParser, bounded
+from emf.runtime.endpoint import EndpointRules
 from emf.runtime.features import FRONTENDS
 from emf.runtime.recognizer import SEARCH_METHODS, Recognizer
 from emf.runtime.session import BACKENDS
@@ -26,11 +27,14 @@ def add_recognizer_flags(parser: CommandParser) -> None:
         "--blank-penalty", type=bounded(float, -100, 100), help="against deletions (default: the variant's own)"
     )
     parser.add_argument("--temperature", type=bounded(float, 0.01, 100), default=1.0, help="of the joiner's softmax")
+    parser.add_argument("--stable-delay", type=bounded(float, 0, 3600), help="seconds until disputed words are settled")
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 
 
-def load_recognizer(options: argparse.Namespace, times: ComponentTimes | None = None) -> Recognizer:
-    """The recognizer that the flags describe; `times` adds up where its time goes."""
+def load_recognizer(
+    options: argparse.Namespace, times: ComponentTimes | None = None, endpoint: EndpointRules | None = None
+) -> Recognizer:
+    """The recognizer that the flags describe; `times` adds up where its time goes, `endpoint` ends segments."""
     return Recognizer.load(
         options.artifact,
         backend=options.backend,
@@ -42,5 +46,7 @@ def load_recognizer(options: argparse.Namespace, times: ComponentTimes | None = 
         blank_penalty=options.blank_penalty,
         temperature=options.temperature,
         tail_padding=options.tail_padding,
+        stable_delay=options.stable_delay,
+        endpoint=endpoint,
         times=times,
     )
