@@ -192,7 +192,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for this JSON file")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: expected JSON, but {error}") from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: expected a JSON object, found {type(document).__name__}")

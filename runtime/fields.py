@@ -1,10 +1,11 @@
 """Typed, bounded access to the fields of an untrusted JSON document."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from emf.runtime.errors import ArtifactError
+
+MAX_NUMBER = 1e300
 
 
 class Fields:
@@ -74,7 +75,9 @@ class Fields:
     def numbers(self, name: str, length: int) -> tuple[float, ...]:
         """A list of `length` finite numbers."""
         values = self._list(name)
-        valid = len(values) == length and all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+        valid = len(values) == length and all(
+            isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= MAX_NUMBER for v in values
+        )
         self.require(valid, f"{name!r} must be a list of {length} finite numbers")
         return tuple(float(v) for v in values)
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from emf.runtime.errors import ArtifactError, ArtifactNotFound
 from emf.runtime.fields import Fields
@@ -24,6 +25,10 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_DIMENSION = 2**24
+MAX_ELEMENTS = 2**28
+MAX_PATH_BYTES = 255
+DTYPES = ("float32", "float16", "int64", "int32")
+Shape: TypeAlias = tuple[int | None, ...]
 
 
 def sha256_of(path: Path) -> str:
@@ -65,7 +70,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise ArtifactError(f"{path}: {path.stat().st_size} bytes are too many for a manifest; export the model again")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: expected JSON, but {error}; export the model again") from error
     manifest = replace(_parse(Fields(document, str(path))), root=root)
     for file in manifest.files():
@@ -159,12 +164,16 @@ def _parse_vocabulary(fields: Fields) -> Vocabulary:
 def _parse_file(fields: Fields) -> FileSpec:
     path = PurePosixPath(fields.text("path"))
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in str(path) and path.parts
-    fields.require(bool(inside), f"path {str(path)!r} must stay inside the artifact")
+    usable = len(str(path).encode("utf-8", "replace")) <= MAX_PATH_BYTES
+    fields.require(bool(inside) and usable, f"path {str(path)!r:.80} must stay inside the artifact and be short")
     return FileSpec(str(path), fields.integer("bytes", 0, 2**40), fields.text("sha256"))
 
 
 def _parse_tensor(fields: Fields) -> TensorSpec:
-    return TensorSpec(fields.text("name"), fields.text("dtype"), fields.shape("shape", MAX_DIMENSION))
+    shape = fields.shape("shape", MAX_DIMENSION)
+    elements = math.prod(size for size in shape if size is not None)
+    fields.require(elements <= MAX_ELEMENTS, f"shape {shape} has more than {MAX_ELEMENTS} elements")
+    return TensorSpec(fields.text("name"), fields.choice("dtype", DTYPES), shape)
 
 
 def _parse_state(fields: Fields) -> StateSpec:
@@ -183,17 +192,53 @@ def _parse_graph(fields: Fields) -> GraphSpec:
         states=tuple(_parse_state(state) for state in fields.list_of_fields("states")),
         properties={key: str(value) for key, value in fields.mapping("properties").items()},
     )
-    inputs = {tensor.name for tensor in graph.inputs}
-    outputs = {tensor.name for tensor in graph.outputs}
-    known = all(state.input in inputs and state.output in outputs for state in graph.states)
-    fields.require(known and bool(graph.files), "states must name inputs and outputs, and a graph needs a file")
+    inputs = {tensor.name: tensor.shape for tensor in graph.inputs}
+    outputs = {tensor.name: tensor.shape for tensor in graph.outputs}
+    fields.require(bool(graph.files), "a graph needs a file")
+    for state in graph.states:
+        message = f"state {state.input!r} must name an input and an output that fits it"
+        fields.require(_fits(state, inputs.get(state.input, ()), outputs.get(state.output, ())), message)
     return graph
+
+
+def _fits(state: StateSpec, given: Shape, new: Shape) -> bool:
+    """Whether the output can take the input's place, or for a ring a part of it."""
+    if len(given) != len(new) or not given or (state.update == "ring" and not 0 < state.axis < len(given)):
+        return False
+    return all(
+        old == size or (state.update == "ring" and axis == state.axis and (size or 0) <= (old or 0))
+        for axis, (old, size) in enumerate(zip(given, new, strict=True))
+    )
 
 
 def _check_consistency(manifest: Manifest, fields: Fields) -> None:
     geometry, frontend = manifest.geometry, manifest.frontend
     fields.require(frontend.n_mels == geometry.input_dim, "frontend.n_mels must equal geometry.input_dim")
     fields.require(manifest.vocabulary.blank_id < geometry.num_symbols, "blank_id must be below num_symbols")
+    fields.require(bool(manifest.graphs), "an artifact needs graphs")
+    for graph in manifest.graphs:
+        _check_tensors(graph, geometry, fields)
     for variant in manifest.variants:
         names = [graph.name for graph in manifest.graphs if f"{graph.backend}/{graph.precision}" == variant]
         fields.require(sorted(names) == sorted(GRAPH_NAMES), f"variant {variant} must hold each of {GRAPH_NAMES} once")
+
+
+def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: Fields) -> None:
+    """Compare what the runtime feeds and reads with the geometry; every other input must be a state."""
+    dim = geometry.encoding_dim
+    step, frames = (None, geometry.step_length, geometry.input_dim), (None, geometry.frames_per_step, dim)
+    expected: dict[str, tuple[dict[str, Shape], dict[str, Shape]]] = {
+        "encoder": ({"features": step}, {"encoding": frames}),
+        "predictor": ({"token": (None,)}, {"prediction": (None, dim)}),
+        "joiner": (
+            {"encoding": (None, dim), "prediction": (None, dim), "temperature": (None,)},
+            {"blank_log_prob": (None,), "log_probs": (None, geometry.num_symbols)},
+        ),
+    }
+    inputs, outputs = expected[graph.name]
+    shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
+    for name, shape in (inputs | outputs).items():
+        fields.require(shapes.get(name) == shape, f"{graph.name}: {name} must have shape {shape}")
+    found, wanted = sorted(t.name for t in graph.inputs), sorted([*inputs, *(s.input for s in graph.states)])
+    fields.require(found == wanted, f"{graph.name}: expected the inputs {wanted}, found {found}")
+    fields.require(graph.name != "predictor" or len(graph.states) == 1, "the predictor must have one state")

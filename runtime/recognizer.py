@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from emf.runtime.beam_search import beam_search
 from emf.runtime.endpoint import EndpointRules
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import ArtifactError, UsageError
 from emf.runtime.features import feature_extractor
 from emf.runtime.greedy_search import greedy_search
 from emf.runtime.manifest import Manifest
@@ -245,4 +245,10 @@ def load_tokens(manifest: Manifest) -> TokenTable:
     """The artifact's token table."""
     path = manifest.path(manifest.vocabulary.file)
     verify_file(path, manifest.vocabulary.file)
-    return TokenTable(read_tokens(path), frozenset(manifest.vocabulary.hidden_ids))
+    pieces = read_tokens(path)
+    if len(pieces) != manifest.geometry.num_symbols:
+        raise ArtifactError(
+            f"{path}: expected {manifest.geometry.num_symbols} pieces as the manifest says, found {len(pieces)}; "
+            "export the model again"
+        )
+    return TokenTable(pieces, frozenset(manifest.vocabulary.hidden_ids))

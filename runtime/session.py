@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.errors import MissingDependency, UsageError
+from emf.runtime.errors import ArtifactError, MissingDependency, UsageError
 from emf.runtime.manifest import GraphSpec, Manifest, TensorSpec
 from emf.runtime.manifest_file import verify_file
 
@@ -74,6 +74,7 @@ def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int) -> Sess
         verify_file(manifest.path(file), file)
     options = SessionOptions(num_threads, graph.properties)
     session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
+    _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)
     return session
 
@@ -88,6 +89,21 @@ def _factory(backend: str) -> SessionFactory:
             f"backend {backend!r} needs the package {error.name}; run: pip install 'emformer-deploy[{backend}]'"
         ) from error
     return factory
+
+
+def _try_once(session: Session, graph: GraphSpec) -> None:
+    """Run a graph on zeros and compare its tensors with the manifest."""
+    inputs = {spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in graph.inputs}
+    try:
+        outputs = session.run(inputs, [spec.name for spec in graph.outputs])
+        for spec in graph.outputs:
+            check(outputs[spec.name], spec)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(
+            f"{graph.backend}/{graph.precision}: the {graph.name} does not fit the manifest ({reason}); "
+            "export the model again"
+        ) from error
 
 
 def check(array: Array, spec: TensorSpec) -> None:

@@ -81,7 +81,8 @@ def test_bound_on_tokens_a_frame_equals_torchaudios(limit: int) -> None:
 @pytest.mark.parametrize("name", ["like-base", "odd-lengths"])
 def test_committing_what_all_share_changes_nothing(name: str) -> None:
     model, encodings = model_and_encodings(name, seed=2)
-    options, state, committed = SearchOptions(4), model.start(), []
+    options, state = SearchOptions(4), model.start()
+    committed: list[int] = []
     for encoding, expected in zip(encodings, search(model, encodings, options), strict=True):
         (state,) = run_searches([beam_search(encoding.numpy(), state, options)], model, options)
         count = common_prefix_length(state.hypotheses)

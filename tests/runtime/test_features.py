@@ -27,7 +27,8 @@ FRONTEND = frontend(80)
 
 
 def steps(extractor: FeatureExtractor, samples: FloatArray) -> list[FloatArray]:
-    buffer, found = SampleBuffer(samples, finished=True), []
+    buffer = SampleBuffer(samples, finished=True)
+    found: list[FloatArray] = []
     while extractor.is_ready(buffer, len(found)):
         found.append(extractor.extract(buffer, len(found)))
         buffer.drop_before(extractor.first_sample(len(found)))

@@ -83,7 +83,9 @@ def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, wi
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_greedy_search_takes_the_best_symbol_until_it_is_the_blank(seed: int, limit: int) -> None:
     model = TableModel(num_frames=20, num_tokens=6, seed=seed, blank_bias=2.0)
-    tokens, times, score = [], [], 0.0
+    tokens: list[int] = []
+    times: list[int] = []
+    score = 0.0
     for frame in range(20):
         for emitted in range(limit + 1):
             last = tokens[-1] if tokens else model.blank_id
@@ -139,7 +141,7 @@ def test_predictions_are_not_computed_twice() -> None:
 
 
 def _direct(model: TableModel, change: Callable[[np.ndarray], None]) -> TableModel:
-    changed = TableModel(*model.table.shape[:1], model.blank_id)
+    changed = TableModel(len(model.table), model.blank_id)
     changed.table = model.table.copy()
     change(changed.table)
     return changed
