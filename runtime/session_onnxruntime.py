@@ -37,9 +37,9 @@ def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
     settings.log_severity_level = 3
     # Threads that spin while they wait steal the processors from the caller's other threads.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    for name, value in options.properties.items():
-        settings.add_session_config_entry(name, value)
     try:
+        for name, value in options.properties.items():
+            settings.add_session_config_entry(name, value)
         session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = str(error).splitlines()[0]

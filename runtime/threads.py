@@ -49,6 +49,6 @@ def resolve_num_threads(num_threads: int | None) -> int:
     """
     if num_threads is None:
         return available_processors()
-    if not isinstance(num_threads, int) or not 1 <= num_threads <= MAX_THREADS:
+    if not isinstance(num_threads, int) or isinstance(num_threads, bool) or not 1 <= num_threads <= MAX_THREADS:
         raise UsageError(f"expected num_threads from 1 to {MAX_THREADS}, found {num_threads!r}")
     return num_threads

@@ -59,7 +59,8 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         if not line.strip():
             continue
         piece, _, index = line.rstrip("\r").rpartition(" ")
-        if not piece or not index.isascii() or not index.isdigit() or int(index) in pieces:
+        valid = bool(piece) and index.isascii() and index.isdigit() and len(index) < 10
+        if not valid or int(index) in pieces:
             raise ArtifactError(
                 f"{path}, line {number}: expected a piece and an id not used before, found {line!r:.60}"
             )

@@ -52,7 +52,7 @@ def test_what_it_says(tiny_artifact: Path) -> None:
 
 
 def test_a_variant_that_is_not_there(tiny_artifact: Path) -> None:
-    with pytest.raises(ArtifactError, match="openvino/int4.*holds onnxruntime/fp32, openvino/fp32"):
+    with pytest.raises(ArtifactError, match=r"openvino/int4.*holds onnxruntime/fp32, openvino/fp32"):
         read_manifest(tiny_artifact).variant("openvino", "int4")
 
 
