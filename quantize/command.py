@@ -1,20 +1,24 @@
 """The emf-quantize command: a smaller variant of an artifact."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emf.quantize.auto import AutoSearch, Choice
 from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
 from emf.quantize.corpus import read_corpus
-from emf.quantize.recipe import COMPONENT_PRECISIONS, PRECISIONS, Recipe, make_recipe
+from emf.quantize.evaluate import Decoding
+from emf.quantize.recipe import COMPONENT_PRECISIONS, PRECISIONS, make_recipe
 from emf.quantize.variant import PROVENANCE, VariantRequest, add_variant, check_request
+from emf.quantize.workbench import workbench
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, one_of, progress, run_command
 from emf.runtime.errors import UsageError
 from emf.runtime.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.manifest_file import read_manifest
 from emf.runtime.session import BACKENDS
 from emf.runtime.speech_manifest import Utterance
+from emf.runtime.threads import MAX_THREADS
 
 
 def make_parser() -> CommandParser:
@@ -33,6 +37,12 @@ def make_parser() -> CommandParser:
     parser.add_argument("--calibration", type=Path, help="manifest.tsv or folder of speech; the demo's if absent")
     parser.add_argument("--num-samples", type=bounded(int, 1, 100_000), default=300, help="inputs kept of each graph")
     parser.add_argument("--seed", type=bounded(int, 0, 2**31), default=0, help="of the choice of inputs")
+    parser.add_argument("--dev", type=Path, help="manifest.tsv with transcripts, for auto to search on")
+    parser.add_argument(
+        "--max-wer-increase", type=bounded(float, -1, 1), default=0.002, help="budget of auto: 0.002 is 0.2 points"
+    )
+    parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="of auto's decoding")
+    parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="of auto's decoding")
     parser.add_argument("--name", help="of the variant; after its precision if absent")
     return parser
 
@@ -51,19 +61,53 @@ def _components(text: str) -> dict[str, str]:
 
 def _work(options: argparse.Namespace) -> Outcome:
     manifest = read_manifest(options.artifact)
-    recipe = make_recipe(options.precision, options.components)
     backends = options.backends or manifest.backends
+    if options.precision == "auto":
+        return _work_auto(manifest, backends, options)
+    if options.dev is not None:
+        raise UsageError(f"--dev belongs to --precision auto, found --precision {options.precision}; leave one out")
+    recipe = make_recipe(options.precision, options.components)
     request = VariantRequest(options.name or recipe.name, recipe, backends)
     check_request(manifest, request)
-    calibration = _calibration(manifest, recipe, options)
+    calibration = _calibration(manifest, recipe.needs_calibration, options)
     graphs = progress(range(len(backends) * len(GRAPH_NAMES)), None, "quantizing", "graph")
     manifest = add_variant(options.artifact, request, calibration, graphs)
-    variants = [describe(manifest, backend, request.name) for backend in backends]
-    return Outcome({"artifact": str(options.artifact), "variants": variants}, _describe(variants))
+    return _outcome(options, manifest, backends, request.name, {})
 
 
-def _calibration(manifest: Manifest, recipe: Recipe, options: argparse.Namespace) -> CalibrationSet | None:
-    if not recipe.needs_calibration and options.calibration is None:
+def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Namespace) -> Outcome:
+    """Search for each engine, then add what was found for all of them."""
+    name = options.name or "auto"
+    if options.dev is None or options.components:
+        raise UsageError("--precision auto needs --dev manifest.tsv to search on, and chooses --components itself")
+    check_request(manifest, VariantRequest(name, make_recipe("int8"), backends))
+    dev = read_corpus(options.dev, transcripts=True)
+    calibration = _calibration(manifest, True, options)
+    decoding = Decoding(beam_width=options.beam_width, num_threads=options.num_threads)
+    choices: dict[str, Choice] = {}
+    for backend in backends:
+        with workbench(manifest, backend, calibration) as bench:
+            choices[backend] = AutoSearch(bench, dev, decoding, options.max_wer_increase).run()
+    for backend, choice in choices.items():
+        notes = {"auto": choice.to_document()}
+        request = VariantRequest(name, choice.best.recipe, (backend,), choice.best.blank_penalty, notes)
+        manifest = add_variant(options.artifact, request, calibration)
+    return _outcome(options, manifest, backends, name, choices)
+
+
+def _outcome(
+    options: argparse.Namespace, manifest: Manifest, backends: Sequence[str], name: str, choices: Mapping[str, Choice]
+) -> Outcome:
+    variants = [describe(manifest, backend, name) for backend in backends]
+    document: dict[str, Any] = {"artifact": str(options.artifact), "variants": variants}
+    if choices:
+        document["auto"] = {backend: choice.to_document() for backend, choice in choices.items()}
+    reasons = [f"{backend}: {choice.reason()}" for backend, choice in choices.items()]
+    return Outcome(document, "\n".join([_describe(variants), *reasons]))
+
+
+def _calibration(manifest: Manifest, needed: bool, options: argparse.Namespace) -> CalibrationSet | None:
+    if not needed and options.calibration is None:
         return None
 
     def show(utterances: Sequence[Utterance]) -> Iterable[Utterance]:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from emf.runtime.errors import ArtifactError, MissingDependency
 from emf.runtime.manifest import GraphSpec, Manifest
@@ -17,15 +17,24 @@ def weight_bytes(manifest: Manifest, graph: GraphSpec) -> Mapping[str, int]:
     Raises:
         MissingDependency: the package that reads this format is not installed.
     """
-    path: Path = manifest.path(graph.files[0])
+    result: Mapping[str, int] = _reader(graph).weight_bytes(manifest.path(graph.files[0]))
+    return result
+
+
+def layer_count(manifest: Manifest, graph: GraphSpec) -> int:
+    """How many products with a constant matrix the graph has."""
+    reader = _reader(graph)
+    return len(reader.weight_layers(reader.read_graph(manifest.path(graph.files[0]))))
+
+
+def _reader(graph: GraphSpec) -> Any:
     try:
-        reader = importlib.import_module(_READERS[graph.backend])
+        return importlib.import_module(_READERS[graph.backend])
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            f"reading {path.name} needs the package {error.name}; run: pip install 'emformer-deploy[quantize]'"
+            f"reading a graph for {graph.backend} needs the package {error.name}; "
+            "run: pip install 'emformer-deploy[quantize]'"
         ) from error
-    result: Mapping[str, int] = reader.weight_bytes(path)
-    return result
 
 
 def require_float(manifest: Manifest, graph: GraphSpec) -> None:

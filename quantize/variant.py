@@ -35,12 +35,14 @@ class VariantRequest:
         name: of the folder and in the manifest.
         recipe: how its graphs are quantized; those left at fp32 share the float variant's files.
         backends: engines to make it for.
+        blank_penalty: that decoding takes by default, where quantization made it delete words.
         notes: JSON document kept with it in the manifest, such as why `auto` chose it.
     """
 
     name: str
     recipe: Recipe
     backends: Sequence[str]
+    blank_penalty: float = 0.0
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -172,8 +174,13 @@ def _install(
             moved.append(target)
             folder.replace(target)
         known = manifest.provenance.get(PROVENANCE, {})
-        provenance = {**manifest.provenance, PROVENANCE: {**known, **records}}
-        manifest = replace(manifest, graphs=(*manifest.graphs, *graphs), provenance=provenance)
+        penalties = dict.fromkeys(records, request.blank_penalty) if request.blank_penalty else {}
+        manifest = replace(
+            manifest,
+            graphs=(*manifest.graphs, *graphs),
+            provenance={**manifest.provenance, PROVENANCE: {**known, **records}},
+            blank_penalties={**manifest.blank_penalties, **penalties},
+        )
         write_manifest(manifest, root)
     except BaseException:
         for target in moved:
