@@ -10,7 +10,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.search import (
+    Extend,
+    Hypothesis,
+    Join,
+    Predicted,
+    Search,
+    SearchOptions,
+    SearchState,
+    extend,
+    extension_gains,
+    num_candidates,
+)
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 
@@ -30,17 +41,19 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
         torchaudio ranks them (it counts the initial blank as a token).
     """
     hypotheses = list(state.hypotheses)
+    top_k = num_candidates(state, options)
     for offset, frame in enumerate(encodings):
         time = state.num_frames + offset
         active, finished = hypotheses, Finished()
         predicted = {h.tokens: (h.prediction, h.state) for h in active}
         for expansion in range(options.step_max_tokens + 1):
-            joined = cast(Joined, (yield Join(frame, [h.prediction for h in active])))
+            joined = cast(Joined, (yield Join(frame, [h.prediction for h in active], top_k)))
             scores = np.array([h.score for h in active], np.float32)
             _finish(finished, active, scores + joined.blank)
             if expansion == options.step_max_tokens:
                 break
-            sources, tokens, log_probs, totals = _best_extensions(scores, joined, finished, options.beam_width)
+            candidates = scores[:, None] + extension_gains(active, joined, state.biasing)
+            sources, tokens, log_probs, totals = _best_extensions(candidates, joined, finished, options.beam_width)
             if not len(sources):
                 break
             extended = [(*active[source].tokens, token) for source, token in zip(sources, tokens, strict=True)]
@@ -49,19 +62,15 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
                 answer = yield Extend([tokens[i] for i in missing], [active[sources[i]].state for i in missing])
                 predicted |= zip([extended[i] for i in missing], cast(Predicted, answer), strict=True)
             active = [
-                Hypothesis(
-                    sequence,
-                    (*active[source].timestamps, time),
-                    (*active[source].log_probs, log_prob),
-                    total,
-                    *predicted[sequence],
+                extend(active[source], token, time, log_prob, total, predicted[sequence], state.biasing)
+                for sequence, source, token, log_prob, total in zip(
+                    extended, sources, tokens, log_probs, totals, strict=True
                 )
-                for sequence, source, log_prob, total in zip(extended, sources, log_probs, totals, strict=True)
             ]
         length = state.num_committed + 2
         ranked = sorted(finished.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
         hypotheses = ranked[: options.beam_width]
-    return SearchState(tuple(hypotheses), state.num_committed, state.num_frames + len(encodings))
+    return state.after(hypotheses, len(encodings))
 
 
 def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) -> None:
@@ -78,14 +87,14 @@ def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) ->
 
 
 def _best_extensions(
-    scores: FloatArray, joined: Joined, finished: Finished, beam_width: int
+    candidates: FloatArray, joined: Joined, finished: Finished, beam_width: int
 ) -> tuple[list[int], list[int], list[float], list[float]]:
     """The best extensions of all active hypotheses that can still enter the beam.
 
     Returns:
         Index of the hypothesis extended, token, its log-probability, and the new score.
     """
-    candidates = (scores[:, None] + joined.top).reshape(-1)
+    candidates = candidates.reshape(-1)
     order: npt.NDArray[np.intp] = np.argsort(-candidates, kind="stable")[:beam_width]
     if len(finished) >= beam_width:
         threshold = sorted(h.score for h in finished.values())[-beam_width]

@@ -87,6 +87,12 @@ class Fields:
         self.require(all(isinstance(v, int) and v >= 0 for v in values), f"{name!r} must be a list of integers")
         return tuple(values)
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values = self._list(name)
+        self.require(all(isinstance(v, str) for v in values), f"{name!r} must be a list of strings")
+        return tuple(values)
+
     def shape(self, name: str, limit: int) -> tuple[int | None, ...]:
         """A tensor's shape: sizes from 1 to `limit`; `null` (the batch) on axis 0 and nowhere else."""
         values = self._list(name)

@@ -2,7 +2,17 @@
 
 from typing import cast
 
-from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.search import (
+    Extend,
+    Join,
+    Predicted,
+    Search,
+    SearchOptions,
+    SearchState,
+    extend,
+    extension_gains,
+    num_candidates,
+)
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 
@@ -19,20 +29,17 @@ def greedy_search(encodings: FloatArray, state: SearchState, options: SearchOpti
         The state after the last frame.
     """
     best = state.hypotheses[0]
+    top_k = num_candidates(state, options)
     for offset, frame in enumerate(encodings):
         for emitted in range(options.step_max_tokens + 1):
-            joined = cast(Joined, (yield Join(frame, [best.prediction])))
-            blank, top, token = float(joined.blank[0]), float(joined.top[0, 0]), int(joined.top_ids[0, 0])
-            if blank >= top or emitted == options.step_max_tokens:
+            joined = cast(Joined, (yield Join(frame, [best.prediction], top_k)))
+            gains = extension_gains([best], joined, state.biasing)[0]
+            choice, blank = int(gains.argmax()), float(joined.blank[0])
+            if blank >= gains[choice] or emitted == options.step_max_tokens:
                 best = best._replace(score=best.score + blank)
                 break
-            ((prediction, lstm_state),) = cast(Predicted, (yield Extend([token], [best.state])))
-            best = Hypothesis(
-                (*best.tokens, token),
-                (*best.timestamps, state.num_frames + offset),
-                (*best.log_probs, top),
-                best.score + top,
-                prediction,
-                lstm_state,
-            )
-    return SearchState((best,), state.num_committed, state.num_frames + len(encodings))
+            token = int(joined.top_ids[0, choice])
+            (predicted,) = cast(Predicted, (yield Extend([token], [best.state])))
+            log_prob, score = float(joined.top[0, choice]), best.score + float(gains[choice])
+            best = extend(best, token, state.num_frames + offset, log_prob, score, predicted, state.biasing)
+    return state.after([best], len(encodings))

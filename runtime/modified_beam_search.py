@@ -8,7 +8,18 @@ from typing import cast
 
 import numpy as np
 
-from emf.runtime.search import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.search import (
+    Extend,
+    Hypothesis,
+    Join,
+    Predicted,
+    Search,
+    SearchOptions,
+    SearchState,
+    extend,
+    extension_gains,
+    num_candidates,
+)
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 
@@ -25,11 +36,13 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
         The state after the last frame, hypotheses best first.
     """
     hypotheses = list(state.hypotheses)
+    top_k = num_candidates(state, options)
     for offset, frame in enumerate(encodings):
-        joined = cast(Joined, (yield Join(frame, [h.prediction for h in hypotheses])))
+        joined = cast(Joined, (yield Join(frame, [h.prediction for h in hypotheses], top_k)))
         scores = np.array([h.score for h in hypotheses], np.float32)
+        gains = extension_gains(hypotheses, joined, state.biasing)
         # Column 0 is the blank; a hypothesis that takes it stays as it is.
-        totals = scores[:, None] + np.concatenate([joined.blank[:, None], joined.top], axis=1)
+        totals = scores[:, None] + np.concatenate([joined.blank[:, None], gains], axis=1)
         order = np.argsort(-totals.reshape(-1), kind="stable")[: options.beam_width]
         choices = [divmod(int(index), totals.shape[1]) for index in order]
         emitting = [(source, column) for source, column in choices if column]
@@ -40,15 +53,12 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
         predictions = dict(zip(emitting, new, strict=True))
         merged: dict[tuple[int, ...], Hypothesis] = {}
         for source, column in choices:
-            successor = hypotheses[source]._replace(score=float(totals[source, column]))
+            base, total = hypotheses[source], float(totals[source, column])
+            successor = base._replace(score=total)
             if column:
-                successor = Hypothesis(
-                    (*successor.tokens, int(joined.top_ids[source, column - 1])),
-                    (*successor.timestamps, state.num_frames + offset),
-                    (*successor.log_probs, float(joined.top[source, column - 1])),
-                    successor.score,
-                    *predictions[source, column],
-                )
+                token, log_prob = int(joined.top_ids[source, column - 1]), float(joined.top[source, column - 1])
+                predicted, time = predictions[source, column], state.num_frames + offset
+                successor = extend(base, token, time, log_prob, total, predicted, state.biasing)
             other = merged.get(successor.tokens)
             if other is not None:
                 score = float(np.logaddexp(np.float32(other.score), np.float32(successor.score)))
@@ -56,4 +66,4 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
             merged[successor.tokens] = successor
         length = state.num_committed + 1
         hypotheses = sorted(merged.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
-    return SearchState(tuple(hypotheses), state.num_committed, state.num_frames + len(encodings))
+    return state.after(hypotheses, len(encodings))

@@ -1,6 +1,7 @@
 """The recognizer: an artifact opened in an engine, and the loop that turns streams into text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.beam_search import beam_search
+from emf.runtime.biasing import Biasing
 from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import ArtifactError, UsageError
 from emf.runtime.features import feature_extractor
@@ -46,6 +48,7 @@ class Recognizer:
         method: SearchMethod,
         options: SearchOptions,
         endpoint: EndpointRules | None = None,
+        biasing: Biasing | None = None,
     ) -> None:
         """Put the parts together; `Recognizer.load` is the usual way."""
         self.transducer = transducer
@@ -54,6 +57,7 @@ class Recognizer:
         self.options = options
         self.endpoint = endpoint
         self._method = method
+        self._biasing = biasing
         self.sample_rate = settings.sample_rate
         self.seconds_per_frame = seconds_per_frame(transducer.manifest)
         blank_id, lstm_state = transducer.blank_id, transducer.initial_predictor_state()
@@ -74,6 +78,7 @@ class Recognizer:
         blank_penalty: float | None = None,
         step_max_tokens: int = 100,
         tail_padding: float | None = None,
+        phrases: Mapping[str, float] | None = None,
         stable_delay: float | None = None,
         endpoint: EndpointRules | None = None,
         times: ComponentTimes | None = None,
@@ -92,6 +97,7 @@ class Recognizer:
             blank_penalty: subtracted from the blank's logit; `None` takes the variant's own, mostly 0.
             step_max_tokens: tokens at one frame at the most.
             tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
+            phrases: phrases that are likelier here, each with the natural logarithm it adds to a transcript.
             stable_delay: seconds after which hypotheses that still dispute a token of the best one are
                 dropped, which bounds the delay of `Result.stable_text`; `None` never drops any.
             endpoint: rules for `is_endpoint`; `None` finds no endpoints.
@@ -128,12 +134,20 @@ class Recognizer:
             stable_frames=None if stable_delay is None else round(stable_delay / seconds_per_frame(manifest)),
             identity={"model": fingerprint(manifest), "precision": variant, "frontend": mode},
         )
+        tokens = load_tokens(manifest)
+        biasing = Biasing(phrases, tokens) if phrases else None
         method = SEARCH_METHODS[decoding_method]
-        return cls(transducer, load_tokens(manifest), settings, method, options, endpoint)
+        return cls(transducer, tokens, settings, method, options, endpoint, biasing)
 
-    def create_stream(self) -> Stream:
-        """A new stream."""
-        return Stream(self.settings, self.transducer.initial_encoder_state(), self._start)
+    def create_stream(self, phrases: Mapping[str, float] | None = None) -> Stream:
+        """A new stream; `phrases`, if given, replace the recognizer's for it.
+
+        Raises:
+            UsageError: a phrase cannot be written with the model's pieces.
+        """
+        biasing = self._biasing if phrases is None else Biasing(phrases, self.tokens)
+        start = replace(self._start, biasing=biasing)
+        return Stream(self.settings, self.transducer.initial_encoder_state(), start)
 
     def restore_stream(self, blob: bytes, allow_other_precision: bool = False) -> Stream:
         """A stream that goes on where `Stream.snapshot` was taken, here or in another process.
@@ -149,7 +163,7 @@ class Recognizer:
         if allow_other_precision:
             del identity["precision"]
         stream = self.create_stream()
-        restore_snapshot(stream, blob, identity, self.transducer.manifest.geometry.num_symbols)
+        restore_snapshot(stream, blob, identity, self.tokens)
         return stream
 
     def is_ready(self, stream: Stream) -> bool:
@@ -236,9 +250,9 @@ class Recognizer:
 
 
 def seconds_per_frame(manifest: Manifest) -> float:
-    """Length of an encoder frame."""
-    hop = manifest.frontend.hop_length * manifest.geometry.subsampling_factor
-    return hop / manifest.frontend.sample_rate
+    """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
+    geometry, frontend = manifest.geometry, manifest.frontend
+    return geometry.segment_length * frontend.hop_length / (geometry.frames_per_step * frontend.sample_rate)
 
 
 def load_tokens(manifest: Manifest) -> TokenTable:

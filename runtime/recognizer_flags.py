@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from emf.runtime.biasing import parse_phrases
 from emf.runtime.command_line import CommandParser, bounded
 from emf.runtime.endpoint import EndpointRules
+from emf.runtime.errors import UsageError
 from emf.runtime.features import FRONTENDS
 from emf.runtime.recognizer import SEARCH_METHODS, Recognizer
 from emf.runtime.session import BACKENDS
@@ -27,6 +29,7 @@ def add_recognizer_flags(parser: CommandParser) -> None:
         "--blank-penalty", type=bounded(float, -100, 100), help="against deletions (default: the variant's own)"
     )
     parser.add_argument("--temperature", type=bounded(float, 0.01, 100), default=1.0, help="of the joiner's softmax")
+    parser.add_argument("--phrases", type=Path, help="likelier phrases, one a line, with a score behind a tab")
     parser.add_argument("--stable-delay", type=bounded(float, 0, 3600), help="seconds until disputed words are settled")
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 
@@ -46,7 +49,15 @@ def load_recognizer(
         blank_penalty=options.blank_penalty,
         temperature=options.temperature,
         tail_padding=options.tail_padding,
+        phrases=_read_phrases(options.phrases) if options.phrases else None,
         stable_delay=options.stable_delay,
         endpoint=endpoint,
         times=times,
     )
+
+
+def _read_phrases(path: Path) -> dict[str, float]:
+    try:
+        return parse_phrases(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected a text file with a phrase on every line ({error})") from error

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emf.runtime.biasing import Biasing, BiasNode
 from emf.runtime.errors import UsageError
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
@@ -45,6 +46,10 @@ class SearchOptions:
             raise UsageError(f"expected a blank penalty from -100 to 100, found {self.blank_penalty}")
 
 
+BIASED_CANDIDATES = 16
+"""Symbols a hypothesis that a biased search looks at: as many as the joiner graph ranks."""
+
+
 class Hypothesis(NamedTuple):
     """One possible transcript.
 
@@ -55,6 +60,7 @@ class Hypothesis(NamedTuple):
         score: log-probability of the whole, natural logarithm, over all alignments found.
         prediction: predictor output after the last token, shape (encoding_dim,).
         state: LSTM state after the last token.
+        bias: place in the stream's `Biasing`; `None` without one. Its bonus is part of the score.
     """
 
     tokens: tuple[int, ...]
@@ -63,6 +69,7 @@ class Hypothesis(NamedTuple):
     score: float
     prediction: FloatArray
     state: FloatArray
+    bias: BiasNode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +80,25 @@ class SearchState:
         hypotheses: the beam.
         num_committed: tokens that all hypotheses share and that were handed out (`commit`).
         num_frames: encoder frames searched so far.
+        biasing: phrases that are likelier in this stream.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     num_committed: int = 0
     num_frames: int = 0
+    biasing: Biasing | None = None
+
+    def after(self, hypotheses: Sequence[Hypothesis], num_frames: int) -> "SearchState":
+        """The state with new hypotheses after `num_frames` more frames."""
+        return replace(self, hypotheses=tuple(hypotheses), num_frames=self.num_frames + num_frames)
 
 
 class Join(NamedTuple):
-    """Ask for the next symbol's log-probabilities of hypotheses at one encoder frame."""
+    """Ask for the log-probabilities of the blank and of the best `top_k` symbols at one encoder frame."""
 
     frame: FloatArray
     predictions: Sequence[FloatArray]
+    top_k: int
 
 
 class Extend(NamedTuple):
@@ -144,13 +158,15 @@ def _join_all(requests: Sequence[Join], model: Model, options: SearchOptions) ->
     counts = [len(request.predictions) for request in requests]
     frames = np.repeat(np.stack([request.frame for request in requests]), counts, axis=0)
     predictions = np.stack([prediction for request in requests for prediction in request.predictions])
-    joined = model.join(frames, predictions, options.temperature, options.beam_width)
+    joined = model.join(frames, predictions, options.temperature, max(request.top_k for request in requests))
     if options.blank_penalty:
         joined = penalize_blank(joined, options.blank_penalty)
     ends = np.cumsum(counts)
     return [
-        Joined(joined.blank[end - n : end], joined.top[end - n : end], joined.top_ids[end - n : end])
-        for n, end in zip(counts, ends, strict=True)
+        Joined(
+            joined.blank[end - n : end], joined.top[end - n : end, : r.top_k], joined.top_ids[end - n : end, : r.top_k]
+        )
+        for n, end, r in zip(counts, ends, requests, strict=True)
     ]
 
 
@@ -161,6 +177,42 @@ def _extend_all(requests: Sequence[Extend], model: Model) -> list[Predicted]:
     # Copies: a view of one row would keep the whole batch alive as long as its hypothesis lives.
     rows = iter([(p.copy(), s.copy()) for p, s in zip(predictions, new_states, strict=True)])
     return [[next(rows) for _ in request.tokens] for request in requests]
+
+
+def num_candidates(state: SearchState, options: SearchOptions) -> int:
+    """How many symbols of each hypothesis to look at: no more can survive, unless biasing reorders them."""
+    return max(options.beam_width, BIASED_CANDIDATES) if state.biasing else options.beam_width
+
+
+def extension_gains(active: Sequence[Hypothesis], joined: Joined, biasing: Biasing | None) -> FloatArray:
+    """What each of its best symbols adds to the score of every active hypothesis, shape (n, k), float32."""
+    if biasing is None:
+        return joined.top
+    bonus = [
+        [biasing.advance(h.bias or biasing.root, token)[1] for token in ids]
+        for h, ids in zip(active, joined.top_ids.tolist(), strict=True)
+    ]
+    return joined.top + np.array(bonus, np.float32)
+
+
+def extend(
+    base: Hypothesis,
+    token: int,
+    time: int,
+    log_prob: float,
+    score: float,
+    predicted: tuple[FloatArray, FloatArray],
+    biasing: Biasing | None,
+) -> Hypothesis:
+    """`base` with one more token, emitted at encoder frame `time`."""
+    return Hypothesis(
+        (*base.tokens, token),
+        (*base.timestamps, time),
+        (*base.log_probs, log_prob),
+        score,
+        *predicted,
+        None if biasing is None else biasing.advance(base.bias or biasing.root, token)[0],
+    )
 
 
 def penalize_blank(joined: Joined, penalty: float) -> Joined:

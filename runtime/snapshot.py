@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emf.runtime.biasing import MAX_SCORE, Biasing
 from emf.runtime.blob import pack, unpack
 from emf.runtime.errors import SnapshotError
 from emf.runtime.features import SampleBuffer
@@ -15,6 +16,7 @@ from emf.runtime.manifest import Manifest
 from emf.runtime.resampler import Resampler, ResamplerState
 from emf.runtime.search import Hypothesis, SearchState
 from emf.runtime.session import Array
+from emf.runtime.tokens import TokenTable
 
 if TYPE_CHECKING:
     from emf.runtime.stream import Stream
@@ -44,6 +46,8 @@ def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
         "num_committed": state.num_committed,
         "num_frames": state.num_frames,
         "lengths": [len(h.tokens) for h in hypotheses],
+        "phrases": state.biasing.phrases if state.biasing else {},
+        "bias_paths": [h.bias.path if h.bias else "" for h in hypotheses],
         "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
     }
     arrays: dict[str, Array] = {
@@ -63,7 +67,7 @@ def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
     return pack(header, arrays)
 
 
-def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str], num_symbols: int) -> None:
+def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str], table: TokenTable) -> None:
     """Give a new stream the state that `take_snapshot` took.
 
     Raises:
@@ -79,12 +83,12 @@ def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str],
                 "same artifact, precision and frontend, or pass allow_other_precision=True for another precision"
             )
     try:
-        _restore(stream, Fields(header, "snapshot"), arrays, num_symbols)
+        _restore(stream, Fields(header, "snapshot"), arrays, table)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise SnapshotError(f"the snapshot does not fit this model ({error}); use another copy") from error
 
 
-def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], num_symbols: int) -> None:
+def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], table: TokenTable) -> None:
     stream.buffer = SampleBuffer(arrays["samples"].astype(np.float32), header.integer("start"))
     stream.buffer.finished = header.flag("finished")
     resampler = header.integers("resampler")
@@ -97,13 +101,23 @@ def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], num_sym
     stream.encoder_state.steps = stream.step
     for name, array in stream.encoder_state.arrays.items():
         _assign(array, arrays[f"encoder.{name}"], name)
+    num_symbols = len(table.pieces)
     stream.tokens = [_token(t, num_symbols) for t in arrays["tokens"].tolist()]
     stream.timestamps, stream.log_probs = arrays["timestamps"].tolist(), arrays["log_probs"].tolist()
-    stream.search_state = SearchState(
-        _hypotheses(header.integers("lengths"), arrays, stream.search_state.hypotheses[0], num_symbols),
-        header.integer("num_committed"),
-        header.integer("num_frames"),
-    )
+    hypotheses = _hypotheses(header.integers("lengths"), arrays, stream.search_state.hypotheses[0], num_symbols)
+    committed, frames = header.integer("num_committed"), header.integer("num_frames")
+    stream.search_state = _with_biasing(SearchState(hypotheses, committed, frames), header, table)
+
+
+def _with_biasing(state: SearchState, header: Fields, table: TokenTable) -> SearchState:
+    fields = header.fields("phrases")
+    scores = {phrase: fields.number(phrase, -MAX_SCORE, MAX_SCORE) for phrase in header.mapping("phrases")}
+    if not scores:
+        return state
+    biasing = Biasing(scores, table)
+    places = [biasing.find(path) for path in header.texts("bias_paths")]
+    biased = tuple(h._replace(bias=place) for h, place in zip(state.hypotheses, places, strict=True))
+    return replace(state, hypotheses=biased, biasing=biasing)
 
 
 def _hypotheses(

@@ -26,8 +26,7 @@ def total(biasing: Biasing, tokens: list[int]) -> float:
 
 def expected(text: str) -> float:
     """Independent count over the finished words: the longest phrase at each word, and the prefix still open."""
-    words = text.split("\u2581")[1:] if text.startswith("\u2581") else text.split("\u2581")
-    spelled = ["\u2581" + word for word in words]
+    spelled = ["\u2581" + word for word in text.split("\u2581")[1:]]
     phrases = {"".join("\u2581" + word for word in phrase.split()): score for phrase, score in PHRASES.items()}
     score, index = 0.0, 0
     while index < len(spelled):
@@ -79,14 +78,12 @@ def test_decoding_follows_the_phrases(tiny_artifact: Path, method: str) -> None:
     recognizer = Recognizer.load(tiny_artifact, num_threads=1, decoding_method=method, beam_width=4)
     samples = speech_like(4.0)
     words = recognizer.transcribe(samples, 16_000).text.split()
-    wanted = next(
-        w for w in reversed([piece[1:] for piece in recognizer.tokens.pieces if len(piece) > 1]) if w not in words
-    )
-    stream = recognizer.create_stream(phrases={wanted: 60.0})
+    wanted = "te26"
+    stream = recognizer.create_stream(phrases={wanted: 10.0})
     stream.accept_waveform(16_000, samples)
     stream.input_finished()
     while recognizer.is_ready(stream):
         recognizer.decode_streams([stream])
         stream = recognizer.restore_stream(stream.snapshot())
-    assert wanted in recognizer.get_result(stream).text
+    assert recognizer.get_result(stream).text.split().count(wanted) > words.count(wanted)
     assert recognizer.transcribe(samples, 16_000).text.split() == words
