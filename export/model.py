@@ -1,7 +1,5 @@
 """From `demo`, `librispeech` or a checkpoint file to a torchaudio RNNT with its frontend and tokens."""
 
-import inspect
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +10,8 @@ from urllib.error import URLError
 
 import torch
 
+from emf.export.checkpoint import build_rnnt, load_state_dict
+from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats, read_json
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.errors import CheckpointError, UsageError
@@ -20,33 +20,7 @@ from emf.runtime.manifest_file import sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 
-# `torchaudio.models.emformer_rnnt_base`, as keyword arguments of `emformer_rnnt_model`.
-BASE_CONFIG: dict[str, Any] = {
-    "input_dim": 80,
-    "encoding_dim": 1024,
-    "num_symbols": 4097,
-    "segment_length": 16,
-    "right_context_length": 4,
-    "time_reduction_input_dim": 128,
-    "time_reduction_stride": 4,
-    "transformer_num_heads": 8,
-    "transformer_ffn_dim": 2048,
-    "transformer_num_layers": 20,
-    "transformer_dropout": 0.1,
-    "transformer_activation": "gelu",
-    "transformer_left_context_length": 30,
-    "transformer_max_memory_size": 0,
-    "transformer_weight_init_scale_strategy": "depthwise",
-    "transformer_tanh_on_mem": True,
-    "symbol_embedding_dim": 512,
-    "num_lstm_layers": 3,
-    "lstm_layer_norm": True,
-    "lstm_layer_norm_epsilon": 1e-3,
-    "lstm_dropout": 0.3,
-}
 _SAMPLE_RATE, _N_FFT, _HOP_LENGTH = 16_000, 400, 160
-_MAX_SIZE = 2**20
-_MAX_JSON_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -178,133 +152,3 @@ def _load_files(
         pieces=pieces,
         checkpoint_sha256=sha256_of(checkpoint),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of bounded size.
-
-    Raises:
-        CheckpointError: missing, too large, or not a JSON object.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a JSON file, but there is no such file")
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for this JSON file")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected JSON, but {error}") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(document).__name__}")
-    return document
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Keyword arguments of `torchaudio.models.emformer_rnnt_model`, checked by name, type and size."""
-    config = read_json(path)
-    missing, unknown = BASE_CONFIG.keys() - config.keys(), config.keys() - BASE_CONFIG.keys()
-    if missing or unknown:
-        raise CheckpointError(
-            f"{path}: expected the keyword arguments of torchaudio.models.emformer_rnnt_model; "
-            f"missing: {', '.join(sorted(missing)) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}"
-        )
-    for key, example in BASE_CONFIG.items():
-        value = config[key]
-        if isinstance(example, bool | str):
-            valid = isinstance(value, type(example)) or (key.endswith("strategy") and value is None)
-        elif isinstance(example, int):
-            valid = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE
-        else:
-            valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-        if not valid:
-            raise CheckpointError(f"{path}: {key}: expected a value like {example!r}, found {value!r:.60}")
-    return config
-
-
-def geometry_of(config: Mapping[str, Any]) -> Geometry:
-    """The manifest's geometry of a configuration.
-
-    Raises:
-        CheckpointError: lengths that torchaudio's streaming inference cannot run.
-    """
-    stride, segment, right = (
-        config[key] for key in ("time_reduction_stride", "segment_length", "right_context_length")
-    )
-    if not 1 <= stride <= segment or (segment + right) // stride != segment // stride + right // stride:
-        raise CheckpointError(
-            f"segment_length {segment} and right_context_length {right} do not fit time_reduction_stride {stride}: "
-            "torchaudio's streaming inference needs their remainders to add up to less than one stride"
-        )
-    return Geometry(
-        input_dim=config["input_dim"],
-        segment_length=segment,
-        right_context_length=right,
-        left_context_length=config["transformer_left_context_length"],
-        max_memory_size=config["transformer_max_memory_size"],
-        subsampling_factor=stride,
-        encoding_dim=config["encoding_dim"],
-        num_symbols=config["num_symbols"],
-    )
-
-
-def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a checkpoint, read without running any code of it, floating point as float32.
-
-    Raises:
-        CheckpointError: missing, or anything but a `state_dict`.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected demo, librispeech or a checkpoint file, but there is no such file")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path}: expected a state_dict saved by torch.save that loads without running code ({reason:.160}); "
-            "save model.state_dict()"
-        ) from error
-    if not isinstance(loaded, dict) or not loaded or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
-        raise CheckpointError(f"{path}: expected a state_dict, tensors by name; save model.state_dict()")
-    return {str(key): value.float() if value.is_floating_point() else value for key, value in loaded.items()}
-
-
-def build_rnnt(config: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor], where: str) -> Any:
-    """A torchaudio `RNNT` with the given weights; nothing is allocated before keys and shapes agree."""
-    factory = load_torchaudio().models.emformer_rnnt_model
-    assert set(inspect.signature(factory).parameters) == set(BASE_CONFIG)
-    try:
-        with torch.device("meta"):
-            rnnt = factory(**config)
-    except Exception as error:
-        raise CheckpointError(f"torchaudio cannot build this configuration: {error}") from error
-    expected = rnnt.state_dict()
-    missing, unexpected = sorted(expected.keys() - state_dict.keys()), sorted(state_dict.keys() - expected.keys())
-    if missing or unexpected:
-        raise CheckpointError(
-            f"{where}: expected the state_dict of this configuration's RNNT; {len(missing)} keys are missing"
-            f" ({', '.join(missing[:2])}), {len(unexpected)} are unexpected ({', '.join(unexpected[:2])}); "
-            "check --config"
-        )
-    for key, tensor in expected.items():
-        if tensor.shape != state_dict[key].shape:
-            raise CheckpointError(
-                f"{where}: {key}: expected shape {tuple(tensor.shape)}, found {tuple(state_dict[key].shape)}; "
-                "check --config"
-            )
-        if not torch.isfinite(state_dict[key]).all():
-            raise CheckpointError(f"{where}: {key}: expected finite weights, found NaN or infinity")
-    rnnt.load_state_dict(dict(state_dict), strict=True, assign=True)
-    return rnnt.eval().requires_grad_(False)
-
-
-def read_global_stats(path: Path, input_dim: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """`mean` and `invstddev` of torchaudio's JSON."""
-    stats = read_json(path)
-    values = []
-    for key in ("mean", "invstddev"):
-        numbers = stats.get(key)
-        valid = isinstance(numbers, list) and len(numbers) == input_dim
-        if not valid or not all(isinstance(v, int | float) and abs(v) < 1e30 for v in numbers or []):
-            raise CheckpointError(f"{path}: expected {key!r} to be a list of {input_dim} finite numbers")
-        values.append(tuple(float(v) for v in numbers or []))
-    return values[0], values[1]

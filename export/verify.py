@@ -13,7 +13,8 @@ from emf.runtime.beam_search import beam_search
 from emf.runtime.errors import ToleranceError
 from emf.runtime.features import SampleBuffer, WindowedFeatures
 from emf.runtime.manifest import Manifest
-from emf.runtime.search import SearchOptions, initial_search_state, run_searches
+from emf.runtime.search import SearchOptions
+from emf.runtime.search_loop import initial_search_state, run_searches
 from emf.runtime.session import FloatArray
 from emf.runtime.threads import resolve_num_threads
 from emf.runtime.transducer import EncoderState, Transducer, open_transducer

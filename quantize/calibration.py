@@ -19,7 +19,7 @@ from emf.runtime.errors import AudioError
 from emf.runtime.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.manifest_file import sha256_of
 from emf.runtime.recognizer import Recognizer
-from emf.runtime.search import initial_search_state
+from emf.runtime.search_loop import initial_search_state
 from emf.runtime.session import Array, Arrays, FloatArray, Session, open_session
 from emf.runtime.speech_manifest import Utterance
 from emf.runtime.threads import resolve_num_threads

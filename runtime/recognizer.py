@@ -19,7 +19,8 @@ from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import read_manifest, verify_file
 from emf.runtime.modified_beam_search import modified_beam_search
 from emf.runtime.result import Alternative, Result, words_of
-from emf.runtime.search import Search, SearchOptions, SearchState, initial_search_state, run_searches
+from emf.runtime.search import Search, SearchOptions, SearchState
+from emf.runtime.search_loop import initial_search_state, run_searches
 from emf.runtime.session import FloatArray
 from emf.runtime.snapshot import fingerprint, restore_snapshot
 from emf.runtime.stream import Stream, StreamSettings

@@ -1,16 +1,15 @@
-"""What every search shares: hypotheses, options, and the loop that feeds searches in batches.
+"""What every search shares: options, hypotheses, and what a search asks of the model.
 
 A search is a generator over the frames of one stream: it yields what it wants from the model
-(`Join`, `Extend`) and is sent the answer, so it reads like the paper. `run_searches` gathers the
-requests of all streams and asks the model once for each kind.
+(`Join`, `Extend`) and is sent the answer, so it reads like the paper. `search_loop` gathers the
+requests of all streams.
 """
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from emf.runtime.biasing import Biasing, BiasNode
 from emf.runtime.errors import UsageError
@@ -112,73 +111,6 @@ Predicted: TypeAlias = list[tuple[FloatArray, FloatArray]]
 Search: TypeAlias = Generator[Join | Extend, Joined | Predicted, SearchState]
 
 
-class Model(Protocol):
-    """What searches need of a transducer."""
-
-    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Transducer.predict`."""
-
-    def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
-        """See `Transducer.join`."""
-
-
-def initial_search_state(model: Model, blank_id: int, lstm_state: FloatArray) -> SearchState:
-    """One empty hypothesis: the predictor has seen the blank, as in torchaudio's `_init_b_hypos`."""
-    predictions, states = model.predict(np.array([blank_id], np.int64), lstm_state[None])
-    return SearchState((Hypothesis((), (), (), 0.0, predictions[0], states[0]),))
-
-
-def run_searches(searches: Sequence[Search], model: Model, options: SearchOptions) -> list[SearchState]:
-    """Run one search a stream to its end, batching what they ask of the model."""
-    results: dict[int, SearchState] = {}
-    requests: dict[int, Join | Extend] = {}
-
-    def resume(index: int, answer: Joined | Predicted | None) -> None:
-        try:
-            requests[index] = next(searches[index]) if answer is None else searches[index].send(answer)
-        except StopIteration as stop:
-            requests.pop(index, None)
-            results[index] = stop.value
-
-    for index in range(len(searches)):
-        resume(index, None)
-    while requests:
-        joins = {index: request for index, request in requests.items() if isinstance(request, Join)}
-        extensions = {index: request for index, request in requests.items() if isinstance(request, Extend)}
-        if joins:
-            for index, joined in zip(joins, _join_all(list(joins.values()), model, options), strict=True):
-                resume(index, joined)
-        if extensions:
-            for index, predicted in zip(extensions, _extend_all(list(extensions.values()), model), strict=True):
-                resume(index, predicted)
-    return [results[index] for index in range(len(searches))]
-
-
-def _join_all(requests: Sequence[Join], model: Model, options: SearchOptions) -> list[Joined]:
-    counts = [len(request.predictions) for request in requests]
-    frames = np.repeat(np.stack([request.frame for request in requests]), counts, axis=0)
-    predictions = np.stack([prediction for request in requests for prediction in request.predictions])
-    joined = model.join(frames, predictions, options.temperature, max(request.top_k for request in requests))
-    if options.blank_penalty:
-        joined = penalize_blank(joined, options.blank_penalty)
-    ends = np.cumsum(counts)
-    return [
-        Joined(
-            joined.blank[end - n : end], joined.top[end - n : end, : r.top_k], joined.top_ids[end - n : end, : r.top_k]
-        )
-        for n, end, r in zip(counts, ends, requests, strict=True)
-    ]
-
-
-def _extend_all(requests: Sequence[Extend], model: Model) -> list[Predicted]:
-    tokens = np.array([token for request in requests for token in request.tokens], np.int64)
-    states = np.stack([state for request in requests for state in request.states])
-    predictions, new_states = model.predict(tokens, states)
-    # Copies: a view of one row would keep the whole batch alive as long as its hypothesis lives.
-    rows = iter([(p.copy(), s.copy()) for p, s in zip(predictions, new_states, strict=True)])
-    return [[next(rows) for _ in request.tokens] for request in requests]
-
-
 def num_candidates(state: SearchState, options: SearchOptions) -> int:
     """How many symbols of each hypothesis to look at: no more can survive, unless biasing reorders them."""
     return max(options.beam_width, BIASED_CANDIDATES) if state.biasing else options.beam_width
@@ -213,17 +145,6 @@ def extend(
         *predicted,
         None if biasing is None else biasing.advance(base.bias or biasing.root, token)[0],
     )
-
-
-def penalize_blank(joined: Joined, penalty: float) -> Joined:
-    """Log-probabilities as if `penalty` had been subtracted from the blank's logit before the softmax."""
-    with np.errstate(divide="ignore"):
-        others = np.log(-np.expm1(np.minimum(joined.blank, np.float32(0.0))))
-    # Where the blank is so sure that the others vanish beside it, the ones known stand for all.
-    others = np.maximum(others, np.logaddexp.reduce(joined.top, axis=1))
-    blank = joined.blank - np.float32(penalty)
-    total = np.logaddexp(others, blank)
-    return Joined(blank - total, joined.top - total[:, None], joined.top_ids)
 
 
 def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:

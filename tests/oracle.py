@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from emf.export.model import SourceModel, geometry_of
+from emf.export.model import SourceModel
+from emf.export.model_config import geometry_of
 from emf.export.reference import StreamingExtractor, windows
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces
 from emf.runtime.manifest import Frontend, Geometry
-from emf.runtime.search import SearchState, initial_search_state
+from emf.runtime.search import SearchState
+from emf.runtime.search_loop import initial_search_state
 from emf.runtime.session import FloatArray
 from emf.runtime.tokens import BLANK_PIECE, WORD_BOUNDARY
 from emf.runtime.transducer import Joined

@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.search import SearchState, initial_search_state
+from emf.runtime.search import SearchState
+from emf.runtime.search_loop import initial_search_state
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 

@@ -8,7 +8,8 @@ import torch
 
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.beam_search import beam_search
-from emf.runtime.search import SearchOptions, SearchState, commit, common_prefix_length, run_searches
+from emf.runtime.search import SearchOptions, SearchState, commit, common_prefix_length
+from emf.runtime.search_loop import run_searches
 from tests.oracle import CONFIGS, TorchModel, encode, random_rnnt, source
 from tests.signals import speech_like
 from tests.tolerances import SCORE

@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.runtime.errors import UsageError
-from emf.runtime.search import (
-    Hypothesis,
-    SearchOptions,
-    SearchState,
-    commit,
-    common_prefix_length,
-    penalize_blank,
-)
+from emf.runtime.search import Hypothesis, SearchOptions, SearchState, commit, common_prefix_length
+from emf.runtime.search_loop import penalize_blank
 from emf.runtime.transducer import Joined
 from tests.runtime.table_model import log_softmax
 from tests.tolerances import SCORE

@@ -1,0 +1,62 @@
+"""A checkpoint's tensors, read without running code, and the torchaudio `RNNT` they belong to."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emf.export.model_config import BASE_CONFIG
+from emf.export.torchaudio_loader import load_torchaudio
+from emf.runtime.errors import CheckpointError
+
+
+def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a checkpoint, read without running any code of it, floating point as float32.
+
+    Raises:
+        CheckpointError: missing, or anything but a `state_dict`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: expected demo, librispeech or a checkpoint file, but there is no such file")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: expected a state_dict saved by torch.save that loads without running code ({reason:.160}); "
+            "save model.state_dict()"
+        ) from error
+    if not isinstance(loaded, dict) or not loaded or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
+        raise CheckpointError(f"{path}: expected a state_dict, tensors by name; save model.state_dict()")
+    return {str(key): value.float() if value.is_floating_point() else value for key, value in loaded.items()}
+
+
+def build_rnnt(config: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor], where: str) -> Any:
+    """A torchaudio `RNNT` with the given weights; nothing is allocated before keys and shapes agree."""
+    factory = load_torchaudio().models.emformer_rnnt_model
+    assert set(inspect.signature(factory).parameters) == set(BASE_CONFIG)
+    try:
+        with torch.device("meta"):
+            rnnt = factory(**config)
+    except Exception as error:
+        raise CheckpointError(f"torchaudio cannot build this configuration: {error}") from error
+    expected = rnnt.state_dict()
+    missing, unexpected = sorted(expected.keys() - state_dict.keys()), sorted(state_dict.keys() - expected.keys())
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{where}: expected the state_dict of this configuration's RNNT; {len(missing)} keys are missing"
+            f" ({', '.join(missing[:2])}), {len(unexpected)} are unexpected ({', '.join(unexpected[:2])}); "
+            "check --config"
+        )
+    for key, tensor in expected.items():
+        if tensor.shape != state_dict[key].shape:
+            raise CheckpointError(
+                f"{where}: {key}: expected shape {tuple(tensor.shape)}, found {tuple(state_dict[key].shape)}; "
+                "check --config"
+            )
+        if not torch.isfinite(state_dict[key]).all():
+            raise CheckpointError(f"{where}: {key}: expected finite weights, found NaN or infinity")
+    rnnt.load_state_dict(dict(state_dict), strict=True, assign=True)
+    return rnnt.eval().requires_grad_(False)
