@@ -1,0 +1,44 @@
+"""Error rates equal jiwer's."""
+
+import jiwer
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emf.runtime.error_rate import character_errors, count_errors, normalize, word_errors
+
+WORDS = st.lists(st.sampled_from(["a", "b", "cc", "d"]), max_size=8)
+
+
+@given(reference=WORDS.filter(bool), hypothesis=WORDS)
+def test_word_error_rate_is_jiwers(reference: list[str], hypothesis: list[str]) -> None:
+    ours = word_errors([(" ".join(reference), " ".join(hypothesis))])
+    theirs = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
+    assert ours.rate == pytest.approx(theirs.wer)
+    assert ours.total == theirs.substitutions + theirs.deletions + theirs.insertions
+    assert ours.insertions - ours.deletions == theirs.insertions - theirs.deletions
+
+
+@given(pairs=st.lists(st.tuples(WORDS.filter(bool), WORDS), min_size=1, max_size=4))
+def test_a_corpus_is_weighted_by_length(pairs: list[tuple[list[str], list[str]]]) -> None:
+    texts = [(" ".join(reference), " ".join(hypothesis)) for reference, hypothesis in pairs]
+    assert word_errors(texts).rate == pytest.approx(jiwer.wer([r for r, _ in texts], [h for _, h in texts]))
+    assert character_errors(texts).rate == pytest.approx(jiwer.cer([r for r, _ in texts], [h for _, h in texts]))
+
+
+def test_an_empty_reference_counts_insertions() -> None:
+    assert count_errors([], []).rate == 0.0
+    assert count_errors([], ["a"]).rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World!", "hello world"),
+        ("It's  o\u2019clock", "it's o'clock"),
+        ("'quoted'", "quoted"),
+        ("a_b\tc", "a b c"),
+    ],
+)
+def test_normalisation(text: str, expected: str) -> None:
+    assert normalize(text) == expected
