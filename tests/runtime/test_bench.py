@@ -38,7 +38,9 @@ def test_paced_load(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     document = bench(
         capsys, tiny_artifact, "--audio", recording, "--streams", 3, "--load-seconds", 2, "--deadline-ms", 60_000
     )
-    (load,) = document["loads"]  # type: ignore[misc,attr-defined]
+    loads = document["loads"]
+    assert isinstance(loads, list)
+    (load,) = loads
     assert load["streams"] == 3 and load["kept_up"]
     # Three streams, a chunk every segment, for two seconds less the first chunks.
     assert 3 * 3 <= load["chunks"] <= 3 * 2.0 / 0.08
