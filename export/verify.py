@@ -152,7 +152,7 @@ def verify(
         for backend in manifest.backends
     ]
     reference = Reference(source, beam_width)
-    extractor = WindowedFeatures(frontend, geometry)
+    extractor = WindowedFeatures(manifest.frontend, manifest.geometry)
     buffer = SampleBuffer(samples, finished=True)
     num_chunks = -(-len(samples) // (geometry.segment_length * frontend.hop_length))
     encodings: list[FloatArray] = []

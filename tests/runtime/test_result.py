@@ -1,13 +1,16 @@
 """Results while audio comes in: what is promised of text, times, words and alternatives."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emf.runtime import Recognizer, Result
-from emf.runtime.recognizer import SEARCH_METHODS
+from emf.runtime.manifest_file import read_manifest
+from emf.runtime.recognizer import SEARCH_METHODS, seconds_per_frame
 from emf.runtime.result import words_of
 from emf.runtime.search import SearchState
 from emf.runtime.tokens import TokenTable
@@ -70,6 +73,16 @@ def test_times_stay_in_order_when_another_alignment_wins(load: Load) -> None:
     stream.tokens, stream.timestamps, stream.log_probs = [1], [5], [-0.3]
     stream.search_state = SearchState((winner,), num_committed=1, num_frames=8)
     assert recognizer.get_result(stream).timestamps == pytest.approx((0.2, 0.2, 0.28))
+
+
+@pytest.mark.parametrize(
+    ("segment", "stride", "expected"), [(16, 4, 0.04), (7, 3, 0.035), (5, 5, 0.05), (9, 2, 0.0225)]
+)
+def test_a_steps_frames_cover_its_segment(tiny_artifact: Path, segment: int, stride: int, expected: float) -> None:
+    """Also where the segment is no multiple of the stride, so that times do not drift from the audio."""
+    manifest = read_manifest(tiny_artifact)
+    geometry = replace(manifest.geometry, segment_length=segment, subsampling_factor=stride)
+    assert seconds_per_frame(replace(manifest, geometry=geometry)) == pytest.approx(expected)
 
 
 def test_times_are_those_of_the_audio(load: Load) -> None:
