@@ -31,7 +31,8 @@ types: $(INSTALLED)
 check: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.tests -p emf.tools
+	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize
+	MYPYPATH=build/types:tools $(BIN)/mypy tests tools
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
