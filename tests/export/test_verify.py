@@ -34,12 +34,12 @@ FIRST = {
 
 
 def with_new_checksums(manifest: Manifest) -> Manifest:
-    graphs = [
-        replace(g, files=tuple(describe_file(manifest.root, manifest.path(f)) for f in g.files))
-        for g in manifest.graphs
-    ]
-    write_manifest(replace(manifest, graphs=tuple(graphs)), manifest.root)
-    return read_manifest(manifest.root)
+    root, graphs = manifest.root, []
+    for graph in manifest.graphs:
+        files = tuple(describe_file(root, manifest.path(file)) for file in graph.files)
+        graphs.append(replace(graph, files=files))
+    write_manifest(replace(manifest, graphs=tuple(graphs)), root)
+    return read_manifest(root)
 
 
 def change_onnx(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -88,7 +88,7 @@ def test_a_changed_weight_of_a_graph(exported: Export, tmp_path: Path, backend: 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_weights_that_are_not_numbers(exported: Export, tmp_path: Path, backend: str) -> None:
     artifact, manifest = spoiled(exported, tmp_path, backend, "encoder", lambda weight: weight * np.float32("nan"))
-    with pytest.raises(ToleranceError, match="encoder.encoding deviates from PyTorch by nan"):
+    with pytest.raises(ToleranceError, match=r"encoder\.encoding deviates from PyTorch by nan"):
         verify(artifact.source, manifest, SAMPLES, TENSOR)
 
 
@@ -124,7 +124,7 @@ def test_other_scores_fail_even_within_the_tolerance(exported: Export) -> None:
     rnnt = copy.deepcopy(artifact.source.rnnt)
     with torch.no_grad():
         rnnt.joiner.linear.bias[-1] -= 2e-4
-    with pytest.raises(ToleranceError, match="scores deviate|other tokens"):
+    with pytest.raises(ToleranceError, match=r"scores deviate|other tokens"):
         verify(replace(artifact.source, rnnt=rnnt), artifact.manifest, speech_like(3.0), atol=100.0)
 
 
@@ -138,7 +138,7 @@ def test_a_state_written_to_the_wrong_place(exported: Export, monkeypatch: pytes
 
     artifact = exported("memory-tanh")
     monkeypatch.setattr("emf.runtime.transducer._advance", write_one_entry_further)
-    with pytest.raises(ToleranceError, match="encoder.attention_cache deviates.*chunk 0"):
+    with pytest.raises(ToleranceError, match=r"encoder\.attention_cache deviates.*chunk 0"):
         verify(artifact.source, artifact.manifest, SAMPLES, TENSOR)
 
 
