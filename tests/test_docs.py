@@ -1,0 +1,31 @@
+"""The Python in the documentation runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.signals import SAMPLE_RATE, speech_like
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def code(page: Path) -> str:
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.name)
+def test_code_runs(page: Path, tiny_artifact: Path) -> None:
+    names = {"artifact": str(tiny_artifact), "samples": speech_like(2.0), "sample_rate": SAMPLE_RATE}
+    source = code(page).replace('"artifacts/demo", backend="openvino"', "artifact")
+    exec(compile(source, str(page), "exec"), names)
+
+
+def links(page: Path) -> list[str]:
+    return [target for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")) if "://" not in target]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert all((page.parent / target).exists() for target in links(page))
