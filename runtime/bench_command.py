@@ -80,9 +80,7 @@ def _work(options: argparse.Namespace) -> Outcome:
         document |= _measure_load(options, load_recognizer(options), recordings)
     if baseline:
         document[options.compare] = theirs.as_document()
-        document["speedup"] = {
-            name: document[options.compare]["chunk_ms"][name] / value for name, value in document["chunk_ms"].items()
-        }
+        document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]
         document["tokens_equal"] = ours.tokens == theirs.tokens
     return Outcome(document, _describe(document, options.compare))
 
@@ -169,7 +167,7 @@ def _describe(document: dict[str, Any], compare: str | None) -> str:
         )
     if compare:
         equal = "equal" if document["tokens_equal"] else "NOT equal"
-        lines.append(f"speedup at p50: {document['speedup']['p50']:.2f}; tokens {equal}")
+        lines.append(f"speedup at p50: {document['speedup']:.2f}; tokens {equal}")
     return "\n".join(lines)
 
 
