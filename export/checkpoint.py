@@ -56,7 +56,13 @@ def build_rnnt(config: Mapping[str, Any], state_dict: Mapping[str, torch.Tensor]
                 f"{where}: {key}: expected shape {tuple(tensor.shape)}, found {tuple(state_dict[key].shape)}; "
                 "check --config"
             )
-        if not torch.isfinite(state_dict[key]).all():
+        found = state_dict[key]
+        if found.dtype != torch.float32 or found.layout != torch.strided or found.device.type != "cpu":
+            raise CheckpointError(
+                f"{where}: {key}: expected dense floating-point weights, found {found.dtype} ({found.layout}, "
+                f"{found.device.type}); save model.float().state_dict()"
+            )
+        if not torch.isfinite(found).all():
             raise CheckpointError(f"{where}: {key}: expected finite weights, found NaN or infinity")
     rnnt.load_state_dict(dict(state_dict), strict=True, assign=True)
     return rnnt.eval().requires_grad_(False)

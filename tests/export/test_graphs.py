@@ -39,6 +39,7 @@ class Chain:
         self.states = [torch.zeros_like(v) for k, v in graph.example_inputs(batch).items() if k != "features"]
 
     def step(self, features: torch.Tensor) -> torch.Tensor:
+        encoding: torch.Tensor
         encoding, *new = self.graph(features, *self.states)
         for index, (spec, value) in enumerate(zip(self.specs, new, strict=True)):
             if spec.update == "ring":
