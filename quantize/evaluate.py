@@ -6,15 +6,11 @@ threads are about.
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from emf.quantize.corpus import load_samples
+from emf.quantize.isolate import call_isolated
 from emf.runtime.bench import Measurements, measure_stream, peak_rss_bytes
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.speech_manifest import Utterance
@@ -72,8 +68,7 @@ def evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], deco
         utterances: what to decode.
         decoding: how.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_evaluate, artifact, variant, tuple(utterances), decoding).result()
+    return call_isolated(_evaluate, artifact, variant, tuple(utterances), decoding)
 
 
 def _evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
@@ -117,10 +112,3 @@ def own_peak_rss_bytes() -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return peak_rss_bytes()
-
-
-def timing_document(measurements: Measurements) -> dict[str, Any]:
-    """Chunk latency, time to first token, real-time factor and times by component, as in `emf-bench --json`."""
-    document = measurements.as_document()
-    document["components_ms"] = {name: float(np.round(v, 6)) for name, v in document["components_ms"].items()}
-    return document

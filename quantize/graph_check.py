@@ -47,7 +47,7 @@ def check_graph(
             signal[name] += float(np.sum(np.square(expected, dtype=np.float64)))
             noise[name] += float(np.sum(np.square(np.subtract(outputs[name], expected, dtype=np.float64))))
     floats = [tensor.name for tensor in graph.outputs if tensor.dtype == "float32"]
-    return {name: _decibels(signal[name], noise[name]) for name in floats}
+    return {name: decibels(signal[name], noise[name]) for name in floats}
 
 
 def _spread(samples: Sequence[Arrays]) -> list[Arrays]:
@@ -73,7 +73,8 @@ def _check_outputs(graph: GraphSpec, outputs: Mapping[str, Array]) -> None:
             )
 
 
-def _decibels(signal: float, noise: float) -> float:
+def decibels(signal: float, noise: float) -> float:
+    """Ratio of two powers in decibels, at most 150."""
     if noise <= 0.0 or signal <= 0.0:
         return MAX_SIGNAL_TO_NOISE
     return round(min(MAX_SIGNAL_TO_NOISE, 10.0 * float(np.log10(signal / noise))), 2)
