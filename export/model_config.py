@@ -33,6 +33,14 @@ BASE_CONFIG: dict[str, Any] = {
     "lstm_dropout": 0.3,
 }
 _MAX_SIZE = 2**20
+_MAX_LAYERS = 1000
+# What may be absent; of everything else there is at least one, of symbols one beside the blank.
+_MINIMUM = {
+    "right_context_length": 0,
+    "transformer_left_context_length": 0,
+    "transformer_max_memory_size": 0,
+    "num_symbols": 2,
+}
 _MAX_JSON_BYTES = 2**24
 
 
@@ -69,12 +77,17 @@ def read_config(path: Path) -> dict[str, Any]:
         if isinstance(example, bool | str):
             valid = isinstance(value, type(example)) or (key.endswith("strategy") and value is None)
         elif isinstance(example, int):
-            valid = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE
+            high = _MAX_LAYERS if key.endswith("layers") else _MAX_SIZE
+            valid = isinstance(value, int) and not isinstance(value, bool) and _MINIMUM.get(key, 1) <= value <= high
         else:
-            valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+            valid = _is_number(value) and 0 <= value <= 1
         if not valid:
             raise CheckpointError(f"{path}: {key}: expected a value like {example!r}, found {value!r:.60}")
     return config
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def geometry_of(config: Mapping[str, Any]) -> Geometry:
@@ -90,6 +103,11 @@ def geometry_of(config: Mapping[str, Any]) -> Geometry:
         raise CheckpointError(
             f"segment_length {segment} and right_context_length {right} do not fit time_reduction_stride {stride}: "
             "torchaudio's streaming inference needs their remainders to add up to less than one stride"
+        )
+    if segment + right < 2:
+        raise CheckpointError(
+            f"segment_length {segment} and right_context_length {right} give windows too short for torchaudio's "
+            "streaming features; expected at least two frames together"
         )
     return Geometry(
         input_dim=config["input_dim"],
@@ -110,7 +128,7 @@ def read_global_stats(path: Path, input_dim: int) -> tuple[tuple[float, ...], tu
     for key in ("mean", "invstddev"):
         numbers = stats.get(key)
         valid = isinstance(numbers, list) and len(numbers) == input_dim
-        if not valid or not all(isinstance(v, int | float) and abs(v) < 1e30 for v in numbers or []):
+        if not valid or not all(_is_number(v) and abs(v) < 1e30 for v in numbers or []):
             raise CheckpointError(f"{path}: expected {key!r} to be a list of {input_dim} finite numbers")
         values.append(tuple(float(v) for v in numbers or []))
     return values[0], values[1]
