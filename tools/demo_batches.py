@@ -1,0 +1,165 @@
+"""Training batches: utterances perturbed and strung together into streams of a few seconds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from demo_augment import SAMPLE_RATE, Samples, change_channel, change_speed, noise
+from demo_corpus import Split, Utterance
+from demo_labels import Span
+from torch import Tensor
+
+BATCH_SECONDS = 32.0
+"""Audio in one batch."""
+_STREAM_SECONDS = (2.5, 4.0, 6.0, 8.0)
+_SHARES = {"an4": 0.34, "voices": 0.28, "digits": 0.14, "commands": 0.22, "silence": 0.02}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Streams of speech and what is said in them.
+
+    Attributes:
+        waveforms: `(batch, samples)` in [-1, 1], zeros after the end of a stream.
+        samples: length of each stream.
+        transcripts: words of each stream.
+        spans: where they lie, for streams of speech; empty for books.
+    """
+
+    waveforms: Tensor
+    samples: list[int]
+    transcripts: list[str]
+    spans: list[list[Span]]
+
+
+def _floats(samples: npt.NDArray[np.int16]) -> Samples:
+    return samples.astype(np.float32) / 32768.0
+
+
+def _draw(pool: list[Utterance], rng: np.random.Generator) -> Utterance:
+    return pool[int(rng.integers(len(pool)))]
+
+
+class BatchSource:
+    """Draws batches; equal (seed, step) give equal batches, so that training can be resumed anywhere.
+
+    Args:
+        corpora: from `load_corpora`.
+        seed: seed of all randomness.
+    """
+
+    def __init__(self, corpora: dict[str, Split], seed: int) -> None:
+        """Sort the training parts by speaker and by length."""
+        self._pools = {name: split.train for name, split in corpora.items()}
+        self._seed = seed
+        self._by_speaker: dict[str, dict[str, list[Utterance]]] = {"digits": {}, "commands": {}}
+        for name, speakers in self._by_speaker.items():
+            for utterance in self._pools[name]:
+                speakers.setdefault(utterance.speaker, []).append(utterance)
+        self._books = sorted(self._pools["books"], key=lambda utterance: utterance.samples.size)
+
+    def random(self, step: int) -> np.random.Generator:
+        """The source of randomness of a step."""
+        return np.random.default_rng((self._seed, step))
+
+    def speech(self, rng: np.random.Generator, strength: float) -> Batch:
+        """Streams of AN4, synthesised voices, digits and commands.
+
+        Args:
+            rng: source of randomness.
+            strength: of the perturbations, from 0 (none) to 1.
+        """
+        seconds = float(rng.choice(_STREAM_SECONDS))
+        count = int(BATCH_SECONDS / seconds)
+        streams = [self._stream(int(seconds * SAMPLE_RATE), rng, strength) for _ in range(count)]
+        waveforms, spans = zip(*streams, strict=True)
+        return Batch(
+            torch.from_numpy(np.stack(waveforms)),
+            [waveforms[0].size] * len(streams),
+            [" ".join(span.text for span in stream) for stream in spans],
+            list(spans),
+        )
+
+    def books(self, rng: np.random.Generator) -> Batch:
+        """Read books: whole utterances of about the same length."""
+        anchor = int(rng.integers(len(self._books)))
+        count = max(3, int(BATCH_SECONDS * SAMPLE_RATE / self._books[anchor].samples.size))
+        first = min(anchor, len(self._books) - count)
+        utterances = self._books[first : first + count]
+        perturbed = [_level(_perturb(_floats(item.samples), rng, 1.0)[0], rng, 1.0) for item in utterances]
+        waveforms = np.zeros((count, max(item.size for item in perturbed)), dtype=np.float32)
+        for row, item in zip(waveforms, perturbed, strict=True):
+            row[: item.size] = item
+        transcripts = [utterance.transcript for utterance in utterances]
+        return Batch(torch.from_numpy(waveforms), [item.size for item in perturbed], transcripts, [])
+
+    def _stream(self, length: int, rng: np.random.Generator, strength: float) -> tuple[Samples, list[Span]]:
+        """Fill `length` samples with utterances; a third of the streams end where the last word ends."""
+        shares = {name: share for name, share in _SHARES.items() if self._pools.get(name, True)}
+        names, weights = list(shares), np.array(list(shares.values())) / sum(shares.values())
+        pieces: list[Samples] = []
+        spans: list[Span] = []
+        used = misfits = 0
+        while length - used > 0.3 * SAMPLE_RATE and misfits < 6:
+            name = str(rng.choice(names, p=weights))
+            if name == "silence":
+                break
+            samples, words = self._item(name, rng, strength)
+            gap = int(rng.exponential(0.25) * SAMPLE_RATE) if rng.random() < 0.8 else 0
+            if used + gap + samples.size > length:
+                misfits += 1
+                continue
+            pieces += [np.zeros(gap, np.float32), samples * np.float32(10 ** (rng.uniform(-6, 6) / 20))]
+            spans += [word.moved(used + gap) for word in words]
+            used += gap + samples.size
+        room = length - used
+        before = room if rng.random() < 0.35 else int(rng.integers(room + 1))
+        stream = np.concatenate((np.zeros(before, np.float32), *pieces, np.zeros(room - before, np.float32)))
+        return _level(stream, rng, strength), [span.moved(before) for span in spans]
+
+    def _item(self, name: str, rng: np.random.Generator, strength: float) -> tuple[Samples, list[Span]]:
+        """One utterance, or one to five digits or one to three commands of one speaker, perturbed."""
+        first = _draw(self._pools[name], rng)
+        utterances = [first]
+        if name in self._by_speaker:
+            longest = 5 if name == "digits" else 3
+            others = self._by_speaker[name][first.speaker]
+            utterances += [_draw(others, rng) for _ in range(int(rng.integers(longest)))]
+        parts: list[Samples] = []
+        spans: list[Span] = []
+        used = 0
+        for utterance in utterances:
+            if parts:
+                parts.append(np.zeros(int(rng.integers(6400)), np.float32))
+                used += parts[-1].size
+            parts.append(_floats(utterance.samples))
+            spans += [span.moved(used) for span in _spans(utterance)]
+            used += parts[-1].size
+        samples, speed = _perturb(np.concatenate(parts), rng, strength)
+        return samples, [span.moved(0, speed) for span in spans]
+
+
+def _perturb(samples: Samples, rng: np.random.Generator, strength: float) -> tuple[Samples, float]:
+    """Another speed and another channel, each most of the time at full strength; also tells the speed."""
+    speed = rng.uniform(0.85, 1.2) if rng.random() < 0.8 * strength else 1.0
+    changed = change_speed(samples, speed)
+    return (change_channel(changed, rng) if rng.random() < 0.7 * strength else changed), speed
+
+
+def _spans(utterance: Utterance) -> list[Span]:
+    """The words of an utterance where they are aligned, or else one span over all of it."""
+    if not utterance.spans:
+        return [Span(utterance.transcript, 0, utterance.samples.size, aligned=False)]
+    words = utterance.transcript.split()
+    return [Span(word, start, end, aligned=True) for word, (start, end) in zip(words, utterance.spans, strict=True)]
+
+
+def _level(samples: Samples, rng: np.random.Generator, strength: float) -> Samples:
+    """Scale to a random level of -26 dB +- 14 dB (RMS of full scale), most often with noise 5 to 45 dB below."""
+    power = float(np.sqrt(np.square(samples).mean()))
+    level = 10 ** ((-26 + strength * rng.uniform(-14, 14)) / 20)
+    scaled = samples * (level / power) if power > 0 else samples
+    if rng.random() < 0.65 * strength:
+        scaled = scaled + noise(rng, samples.size) * (level * 10 ** (-rng.uniform(5, 45) / 20))
+    return np.clip(scaled, -1.0, 1.0).astype(np.float32)
