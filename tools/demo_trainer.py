@@ -13,7 +13,7 @@ from demo_corpus import Utterance
 from demo_decoding import greedy_batch
 from demo_features import HOP, SEGMENT, Frontend
 from demo_labels import frame_labels, label_loss
-from demo_model import build, write_model
+from demo_model import build, load_model, write_model
 from rnnt_loss import rnnt_loss
 from torch import Tensor
 
@@ -63,6 +63,7 @@ class Trainer:
         self.parameters = [*self.model.parameters(), *self.label_head.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
         self.step, self.minutes = 0, 0.0
+        self.warm = False
 
     def rate(self, progress: float) -> float:
         """One cycle: a linear rise and a cosine fall to zero at `progress` 1."""
@@ -95,10 +96,10 @@ class Trainer:
         if not batch.spans:
             ctc = torch.nn.functional.ctc_loss(scores.transpose(0, 1), padded, frames, counts, blank=blank)
             loss = ctc
-        if batch.spans and progress < LABELS_UNTIL:
+        if batch.spans and progress < LABELS_UNTIL and not self.warm:
             label = label_loss(scores, frame_labels(batch.spans, scores.shape[1], self.pieces, blank))
             loss = LABEL_WEIGHT * (1 - progress / LABELS_UNTIL) * label
-        if batch.spans and progress >= LABELS_ALONE:
+        if batch.spans and (self.warm or progress >= LABELS_ALONE):
             history = torch.nn.functional.pad(padded, (1, 0), value=blank)
             predictions, _, _ = self.model.predict(history, counts + 1, None)
             logits, _, _ = self.model.join(encodings, frames, predictions, counts + 1)
@@ -133,6 +134,11 @@ class Trainer:
         }
         torch.save(state, out / "training.pt.part")
         (out / "training.pt.part").replace(out / "training.pt")
+
+    def start_from(self, folder: Path) -> None:
+        """Begin with the weights of a delivered model, which needs no labels of frames any more."""
+        self.model.load_state_dict(load_model(folder).state_dict())
+        self.warm = True
 
     def resume(self, path: Path) -> None:
         """Go on from what `save` wrote."""

@@ -10,6 +10,7 @@ within the time given. `--out` holds the delivered files and `training.pt`, from
 import argparse
 import logging
 import math
+import shutil
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -80,6 +81,9 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, nargs="*", default=[], help="folders written by demo_voices.py")
     parser.add_argument("--alignments", type=Path, help="folder written by align_demo.py")
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument(
+        "--initial", type=Path, help="folder of a delivered model to go on from"
+    )
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--max-minutes", type=float, default=90.0)
     parser.add_argument("--peak", type=float, default=1e-3, help="largest learning rate")
@@ -102,6 +106,9 @@ def main() -> None:
     for name, split in corpora.items():
         minutes = [sum(item.samples.size for item in part) / 960000 for part in (split.train, split.dev)]
         _LOGGER.info("%s: %.1f min to train on, %.1f min held out", name, *minutes)
+    if options.initial:
+        for name in ("global_stats.json", "tokens.model", "tokens.txt"):
+            shutil.copyfile(options.initial / name, options.out / name)
     if not (options.out / "global_stats.json").exists():
         speech = [item for name in ("an4", "digits", "commands") for item in corpora[name].train]
         books = [item.transcript for item in corpora["books"].train]
@@ -111,6 +118,8 @@ def main() -> None:
         write_statistics(*statistics(frontend, [waveform(item) for item in speech[::5]]), options.out)
     config = CONFIG | {"transformer_left_context_length": options.left_context}
     trainer = Trainer(config, Frontend.load(options.out / "global_stats.json"), load_pieces(options.out), options.peak)
+    if options.initial:
+        trainer.start_from(options.initial)
     if (options.out / "training.pt").exists():
         trainer.resume(options.out / "training.pt")
         _LOGGER.info("resumed at step %d", trainer.step)
