@@ -23,7 +23,7 @@ def check_graph(
         source: the float graph.
         manifest: of the new graph.
         graph: the new graph.
-        samples: recorded inputs; none gives one run on zeros.
+        samples: recorded inputs; none gives one run on plain inputs.
 
     Returns:
         Of each float output the ratio of signal to quantization noise over the samples, in
@@ -38,7 +38,7 @@ def check_graph(
     names = [tensor.name for tensor in graph.outputs]
     signal = dict.fromkeys(names, 0.0)
     noise = dict.fromkeys(names, 0.0)
-    for inputs in _spread(samples) or [_zeros(graph)]:
+    for inputs in _spread(samples) or [_plain_inputs(graph)]:
         outputs = session.run(inputs, names)
         _check_outputs(graph, outputs)
         if not samples:
@@ -55,8 +55,10 @@ def _spread(samples: Sequence[Arrays]) -> list[Arrays]:
     return list(samples[:: max(1, -(-len(samples) // _MAX_SAMPLES))])
 
 
-def _zeros(graph: GraphSpec) -> dict[str, Array]:
-    return {t.name: np.zeros(tuple(size or 2 for size in t.shape), t.dtype) for t in graph.inputs}
+def _plain_inputs(graph: GraphSpec) -> dict[str, Array]:
+    """Ones, and zeros for what counts or names: a batch of two."""
+    fill = {tensor.name: float(tensor.dtype == "float32") for tensor in graph.inputs}
+    return {t.name: np.full(tuple(size or 2 for size in t.shape), fill[t.name], t.dtype) for t in graph.inputs}
 
 
 def _check_outputs(graph: GraphSpec, outputs: Mapping[str, Array]) -> None:

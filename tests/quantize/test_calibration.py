@@ -1,0 +1,85 @@
+"""Calibration sees what a running stream sees."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from emf.quantize.calibration import STAGE_SHARES, CalibrationOptions, CalibrationSet, Reservoir, calibrate
+from emf.quantize.corpus import read_corpus
+from emf.runtime import AudioError
+from emf.runtime.manifest_file import read_manifest, sha256_of
+from emf.runtime.speech_manifest import read_speech_manifest
+from tests.signals import SAMPLE_RATE
+
+
+def test_states_are_those_of_running_streams(calibration: CalibrationSet) -> None:
+    lengths = [int(sample["past_length"][0]) for sample in calibration.samples["encoder"]]
+    assert 0 in lengths
+    assert max(lengths, default=0) > 6, "never with full left context"
+    warm = [
+        np.abs(np.asarray(sample["attention_cache"], np.float32))
+        for sample, length in zip(calibration.samples["encoder"], lengths, strict=True)
+        if length > 6
+    ]
+    assert all(cache.min(axis=(0, 1, 3)).any() and cache.max() > 0 for cache in warm)
+    assert any(np.any(sample["lstm_state"]) for sample in calibration.samples["predictor"])
+
+
+def test_all_stages_are_there(calibration: CalibrationSet) -> None:
+    for graph, stages in calibration.description["samples"].items():
+        assert set(stages) == set(STAGE_SHARES)
+        assert all(counts["kept"] > 0 for counts in stages.values()), graph
+
+
+def test_hypotheses_off_the_best_path_are_recorded(calibration: CalibrationSet) -> None:
+    assert max(len(sample["prediction"]) for sample in calibration.samples["joiner"]) > 1
+    assert max(len(sample["token"]) for sample in calibration.samples["predictor"]) > 1
+
+
+def test_the_description_names_files_and_seed(calibration: CalibrationSet, speech: Path) -> None:
+    files = calibration.description["files"]
+    assert files == [{"name": f"{i}.wav", "sha256": sha256_of(speech.parent / f"{i}.wav")} for i in range(3)]
+    assert calibration.description["seed"] == 0
+
+
+def test_the_same_seed_gives_the_same_samples(tiny_artifact: Path, speech: Path, calibration: CalibrationSet) -> None:
+    options = CalibrationOptions(40, beam_width=4)
+    again = calibrate(read_manifest(tiny_artifact), read_speech_manifest(speech), options)
+    for graph, samples in calibration.samples.items():
+        for one, other in zip(samples, again.samples[graph], strict=True):
+            assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_reservoir_is_a_uniform_sample() -> None:
+    kept: Counter[int] = Counter()
+    for seed in range(600):
+        reservoir = Reservoir(5, seed)
+        for value in range(20):
+            reservoir.offer({"value": np.array([value])})
+        assert reservoir.offered == 20 and len(reservoir.items) == 5
+        kept.update(int(item["value"][0]) for item in reservoir.items)
+    assert len(kept) == 20
+    assert min(kept.values()) > 100 and max(kept.values()) < 200  # 150 expected, 10.6 standard deviation
+
+
+def test_silence_is_refused(tiny_artifact: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
+    with pytest.raises(AudioError, match="expected speech, found silence"):
+        calibrate(read_manifest(tiny_artifact), read_corpus(tmp_path), CalibrationOptions(8))
+
+
+def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="expected sound files, found none"):
+        read_corpus(tmp_path)
+
+
+def test_a_missing_transcript_is_refused(tmp_path: Path, speech: Path) -> None:
+    (tmp_path / "manifest.tsv").write_text(f"path\n{speech.parent / '0.wav'}\n", encoding="utf-8")
+    with pytest.raises(AudioError, match="transcript is missing"):
+        read_corpus(tmp_path, transcripts=True)
+    (tmp_path / "manifest.tsv").write_text(f"path\ttranscript\n{speech.parent / '0.wav'}\t\n", encoding="utf-8")
+    with pytest.raises(AudioError, match="expected a transcript"):
+        read_corpus(tmp_path, transcripts=True)
