@@ -1,5 +1,6 @@
 """Build an artifact: three graphs for each engine, tokens, manifest; checked; then moved into place whole."""
 
+import json
 import logging
 import shutil
 import tempfile
@@ -71,7 +72,7 @@ def replacing(folder: Path, force: bool) -> Iterator[Path]:
     if folder.exists():
         if not force:
             raise UsageError(f"{folder} exists; pass --force to replace it, or another --out")
-        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file()):
+        if not folder.is_dir() or (any(folder.iterdir()) and not _is_artifact(folder)):
             raise UsageError(f"{folder} is not an artifact and stays as it is; pass another --out")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,12 +83,26 @@ def replacing(folder: Path, force: bool) -> Iterator[Path]:
         partial.chmod(0o755)
         yield partial
         old = partial.with_suffix(".old")
-        if folder.exists():
-            folder.replace(old)
-        partial.replace(folder)
+        try:
+            if folder.exists():
+                folder.replace(old)
+            partial.replace(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.replace(folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_artifact(folder: Path) -> bool:
+    """Whether a manifest lies there, of any schema; others than ours have files of that name, too."""
+    try:
+        document = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"schema_version", "graphs"} <= document.keys()
 
 
 def _write_files(source: SourceModel, root: Path, options: ExportOptions) -> Manifest:
