@@ -8,8 +8,6 @@ import pytest
 
 from emf.export.torchaudio_loader import load_torchaudio
 
-MODULE = "torchaudio._extension"
-
 # torchaudio packages as small as they can be, by what happens when their native libraries load.
 ORDINARY = {"__init__.py": "from . import _extension, models", "_extension.py": "native = True", "models.py": ""}
 NO_CUDA = ORDINARY | {"_extension.py": "raise OSError('libcudart.so.12: cannot open shared object file')"}
@@ -38,12 +36,9 @@ def report(folder: Path, package: dict[str, str] | None) -> str:
         path = folder / "torchaudio" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content + "\n", encoding="utf-8")
-    block = (
-        "import sys; sys.modules['torchaudio'] = None\n"
-        if package is None
-        else f"import sys; sys.path.insert(0, {str(folder)!r})\n"
-    )
-    done = subprocess.run([sys.executable, "-c", block + REPORT], capture_output=True, text=True, check=True)
+    first = "sys.modules['torchaudio'] = None" if package is None else f"sys.path.insert(0, {str(folder)!r})"
+    code = f"import sys; {first}\n{REPORT}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
