@@ -81,9 +81,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, nargs="*", default=[], help="folders written by demo_voices.py")
     parser.add_argument("--alignments", type=Path, help="folder written by align_demo.py")
     parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument(
-        "--initial", type=Path, help="folder of a delivered model to go on from"
-    )
+    parser.add_argument("--initial", type=Path, help="folder of a delivered model to go on from")
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--max-minutes", type=float, default=90.0)
     parser.add_argument("--peak", type=float, default=1e-3, help="largest learning rate")
