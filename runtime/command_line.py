@@ -6,6 +6,7 @@ Exit status: 0 done; 1 a check, a tolerance or a budget failed; 2 wrong usage or
 
 import argparse
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
@@ -103,6 +105,19 @@ def run_command(
     except (EmfError, OSError, MemoryError) as error:
         return _fail(parser, error, 2)
     return 1 if outcome.failed else 0
+
+
+def launch(module: str, extra: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the `main` of a module whose packages an extra brings; without them, name the extra in one line."""
+    try:
+        status: int = importlib.import_module(module).main(arguments)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] == "emf":
+            raise
+        program = Path(sys.argv[0]).name
+        sys.stderr.write(f"{program}: needs the package {error.name}; run: pip install '{DISTRIBUTION}[{extra}]'\n")
+        return 2
+    return status
 
 
 def _interrupt(*_: object) -> NoReturn:
