@@ -68,7 +68,7 @@ def test_another_size_than_the_models(tmp_path: Path, num_symbols: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokens.txt", "tokens.model"])
-@pytest.mark.parametrize("content", [b"", b"garbage", bytes(50), b"\xff" * 50], ids=repr)
+@pytest.mark.parametrize("content", [b"", b"garbage", bytes(50), b"\xff" * 50], ids=["empty", "text", "zeros", "ones"])
 def test_files_that_are_no_vocabulary(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)

@@ -65,7 +65,7 @@ def test_samples_become_mono_float(samples: Any, expected: list[float]) -> None:
         np.zeros((2, 2, 2)),
         np.zeros((2, 16_000)),
     ],
-    ids=repr,
+    ids=lambda samples: " ".join(repr(samples).split())[:40],
 )
 def test_unusable_samples_are_refused_in_one_line(samples: Any) -> None:
     with warnings.catch_warnings(), pytest.raises(AudioError, match="expected") as caught:
@@ -140,10 +140,14 @@ def test_a_file_without_samples_gives_none(tmp_path: Path) -> None:
     assert (rate, len(found)) == (SAMPLE_RATE, 0)
 
 
-@pytest.mark.parametrize("content", [b"", b"not audio", b"RIFF\x24\x00\x00\x00WAVE", bytes(1000)], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not audio", b"RIFF\x24\x00\x00\x00WAVE", bytes(40)],
+    ids=["empty", "text", "header alone", "zeros"],
+)
 def test_files_that_are_no_audio(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audio.wav"
-    path.write_bytes(content[:40])
+    path.write_bytes(content)
     with pytest.raises(AudioError, match=r"audio\.wav") as caught:
         read_audio(path)
     assert "\n" not in str(caught.value)

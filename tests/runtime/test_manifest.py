@@ -123,7 +123,11 @@ def _described(root: Path, name: str) -> Any:
     return describe_file(root, root / name)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\ufffe", '{"schema_version": 1}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "\ufffe", '{"schema_version": 1}', "[" * 100_000],
+    ids=lambda content: ascii(content[:24]),
+)
 def test_a_manifest_that_is_no_manifest(artifact: Path, content: str) -> None:
     (artifact / "manifest.json").write_text(content, encoding="utf-16" if "\ufffe" in content else "utf-8")
     assert isinstance(load_error(artifact), ArtifactError)
