@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,11 +86,9 @@ def run_command(
         stream=sys.stderr,
         force=True,
     )
-    with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
-        signal.signal(signal.SIGTERM, _interrupt)
     output = sys.stdout
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _terminable(), contextlib.redirect_stdout(sys.stderr):
             outcome = work(options)
         as_json = json.dumps(outcome.document, ensure_ascii=False, allow_nan=False) if options.json else ""
         if text := as_json or outcome.text:
@@ -118,6 +117,19 @@ def launch(module: str, extra: str, arguments: Sequence[str] | None = None) -> i
         sys.stderr.write(f"{program}: needs the package {error.name}; run: pip install '{DISTRIBUTION}[{extra}]'\n")
         return 2
     return status
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that nothing half-done stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _interrupt(*_: object) -> NoReturn:
