@@ -1,6 +1,7 @@
 """The check that every export ends with: PyTorch and each engine side by side, states chained."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -89,6 +90,7 @@ class _EngineRollout:
         self.search_state = initial_search_state(transducer, transducer.blank_id, start)
         self.tokens_equal = True
         self.score_error = 0.0
+        self.scores_equal = True
 
     def follow(self, step: ReferenceStep, index: int) -> None:
         place = f"chunk {index}"
@@ -107,8 +109,20 @@ class _EngineRollout:
         ours, theirs = self.search_state.hypotheses, step.hypotheses
         self.tokens_equal &= list(ours[0].tokens) == theirs[0][0][1:]
         scores = {tuple(hypothesis[0][1:]): hypothesis[3] for hypothesis in theirs}
-        shared = [abs(h.score - scores[h.tokens]) for h in ours if h.tokens in scores]
-        self.score_error = max([self.score_error, *shared])
+        for hypothesis in ours:
+            if hypothesis.tokens in scores:
+                error = abs(hypothesis.score - scores[hypothesis.tokens])
+                self.score_error = max(self.score_error, error)
+                self.scores_equal &= error <= score_tolerance(hypothesis.score, self.search_state.num_frames)
+
+
+def score_tolerance(score: float, num_frames: int) -> float:
+    """How far two scores of the same hypothesis may lie apart.
+
+    Both are sums over all frames so far, in float32 as torchaudio keeps them: every addition rounds
+    by up to half a unit in the score's last place, and n roundings wander off by its square root of n.
+    """
+    return SCORE_TOLERANCE + 0.5 * float(np.spacing(np.float32(abs(score)))) * math.sqrt(num_frames)
 
 
 def in_time_order(state: EncoderState, transducer: Transducer, name: str) -> FloatArray:
@@ -181,7 +195,7 @@ def _require_equal_search(rollout: _EngineRollout) -> None:
     backend = rollout.deviations.backend
     if not rollout.tokens_equal:
         raise ToleranceError(f"{backend}: beam search gives other tokens than torchaudio's RNNTBeamSearch")
-    if rollout.score_error > SCORE_TOLERANCE:
+    if not rollout.scores_equal:
         raise ToleranceError(f"{backend}: scores deviate from torchaudio's by {rollout.score_error:.1e}")
 
 

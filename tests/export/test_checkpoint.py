@@ -104,7 +104,11 @@ def test_a_whole_module_is_refused(tmp_path: Path) -> None:
         load_state_dict(save(tmp_path / "model.pt", random_rnnt(**CONFIG)))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04garbage", bytes(30)], ids=ascii)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint", b"PK\x03\x04garbage", bytes(30)],
+    ids=["empty", "text", "zip", "zeros"],
+)
 def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(content)
