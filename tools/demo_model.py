@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
     "transformer_num_heads": 4,
     "transformer_ffn_dim": 1024,
     "transformer_num_layers": 6,
-    "transformer_dropout": 0.1,
+    "transformer_dropout": 0.0,
     "transformer_activation": "gelu",
     "transformer_left_context_length": 12,
     "transformer_max_memory_size": 0,
@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
     "num_lstm_layers": 1,
     "lstm_layer_norm": True,
     "lstm_layer_norm_epsilon": 1e-3,
-    "lstm_dropout": 0.3,
+    "lstm_dropout": 0.0,
 }
 
 

@@ -128,6 +128,11 @@ def sentence(rng: random.Random, words: Sequence[str]) -> str:
     return pattern(rng, words)
 
 
+def single_word(rng: random.Random) -> str:
+    """A digit or a command word on its own."""
+    return rng.choice(DIGITS if rng.random() < 0.6 else COMMANDS)
+
+
 def words_to_spell(manifest: Path) -> list[str]:
     """The distinct words of 3 to 10 letters in the transcripts of a manifest, sorted."""
     words = {word for line in manifest.read_text().splitlines()[1:] for word in line.split("\t")[3].split()}

@@ -19,7 +19,7 @@ from torch import Tensor
 
 WARM_UP = 0.03
 """Share of the training in which the learning rate rises."""
-FULL_STRENGTH = 0.4
+FULL_STRENGTH = 0.5
 """Strength of the perturbations in the second half of the training."""
 LABEL_WEIGHT = 8.0
 """Weight of the labels of single frames at the beginning; it falls to zero at `LABELS_UNTIL` of the training."""
@@ -52,16 +52,19 @@ class Trainer:
         frontend: the features.
         pieces: the SentencePiece processor.
         peak: largest learning rate.
+        ctc_weight: weight of a CTC loss on the label head beside the RNN-T loss, once there are no labels any more.
     """
 
-    def __init__(self, config: dict[str, Any], frontend: Frontend, pieces: Any, peak: float) -> None:
+    def __init__(
+        self, config: dict[str, Any], frontend: Frontend, pieces: Any, peak: float, ctc_weight: float = 0.0
+    ) -> None:
         """Build everything with fresh weights."""
         self.config, self.frontend, self.pieces, self.peak = config, frontend, pieces, peak
+        self.ctc_weight = ctc_weight
         self.model = build(config)
-        _drop_residuals_only(self.model)
         self.label_head = torch.nn.Linear(config["encoding_dim"], config["num_symbols"])
         self.parameters = [*self.model.parameters(), *self.label_head.parameters()]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.step, self.minutes = 0, 0.0
         self.warm = False
 
@@ -93,9 +96,11 @@ class Trainer:
         scores = self.label_head(encodings).log_softmax(dim=2)
         rnnt, ctc, label = (torch.full((), math.nan) for _ in Losses.__dataclass_fields__)
         loss = torch.zeros(())
-        if not batch.spans:
-            ctc = torch.nn.functional.ctc_loss(scores.transpose(0, 1), padded, frames, counts, blank=blank)
-            loss = ctc
+        if not batch.spans or (self.warm and self.ctc_weight):
+            ctc = torch.nn.functional.ctc_loss(
+                scores.transpose(0, 1), padded, frames, counts, blank=blank, zero_infinity=True
+            )
+            loss = self.ctc_weight * ctc if batch.spans else ctc
         if batch.spans and progress < LABELS_UNTIL and not self.warm:
             label = label_loss(scores, frame_labels(batch.spans, scores.shape[1], self.pieces, blank))
             loss = LABEL_WEIGHT * (1 - progress / LABELS_UNTIL) * label
@@ -147,10 +152,3 @@ class Trainer:
         self.label_head.load_state_dict(state["label_head"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.minutes = state["step"], state["minutes"]
-
-
-def _drop_residuals_only(model: Any) -> None:
-    """Drop out only what is added to the residual stream: the large masks of attention cost a sixth of a step."""
-    for layer in model.transcriber.transformer.emformer_layers:
-        layer.attention.dropout = 0.0
-        layer.pos_ff[3].p = 0.0

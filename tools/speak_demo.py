@@ -15,20 +15,24 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from demo_sentences import sentence, words_to_spell
+from demo_sentences import sentence, single_word, words_to_spell
 from demo_voices import SAMPLE_RATE, Speak, espeak, festival, flite, kokoro, piper, trimmed
 
 _LOGGER = logging.getLogger("speak_demo")
 
 
-def synthesise(speak: Speak, words: list[str], count: int, seed: int, out: Path) -> None:
+Compose = Callable[[random.Random], str]
+"""Draws what is said next."""
+
+
+def synthesise(speak: Speak, compose: Compose, count: int, seed: int, out: Path) -> None:
     """Write `count` spoken sentences and their manifest to `out`; the manifest grows with every sentence."""
     out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     with (out / "manifest.tsv").open("w") as manifest:
         manifest.write("path\tduration_s\tspeaker\ttranscript\n")
         for index in range(count):
-            transcript = sentence(rng, words)
+            transcript = compose(rng)
             samples, rate, voice = speak(transcript, rng)
             if np.abs(samples).max(initial=0) < 1e-3:
                 _LOGGER.warning("%s says nothing for %r", voice, transcript)
@@ -45,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", required=True, choices=("espeak", "flite", "festival", "piper", "kokoro"))
     parser.add_argument("--words", required=True, type=Path, help="manifest whose words are spelled")
+    parser.add_argument("--single-words", action="store_true", help="one digit or command word each, no sentences")
     parser.add_argument("--count", required=True, type=int, help="number of sentences")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, type=Path)
@@ -59,7 +64,9 @@ def main() -> None:
         "piper": lambda: piper(options.model),
         "kokoro": lambda: kokoro(options.model, options.voices, options.vocabulary),
     }
-    synthesise(engines[options.engine](), words_to_spell(options.words), options.count, options.seed, options.out)
+    words = words_to_spell(options.words)
+    compose: Compose = single_word if options.single_words else lambda rng: sentence(rng, words)
+    synthesise(engines[options.engine](), compose, options.count, options.seed, options.out)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ import logging
 import math
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import torch
-from demo_batches import BatchSource
+from demo_batches import Batch, BatchSource
 from demo_corpus import Utterance, dev_sets, load_corpora
 from demo_decoding import waveform
 from demo_features import Frontend, statistics
@@ -32,14 +34,22 @@ def train(trainer: Trainer, source: BatchSource, dev: dict[str, list[Utterance]]
     started = time.monotonic() - trainer.minutes * 60
     saved = time.monotonic()
     recent: list[Losses] = []
+    progress = 0.0
+
+    def draw(step: int, progress: float) -> tuple[Batch, np.random.Generator]:
+        rng = source.random(step)
+        books = progress > 0.5 and rng.random() < options.books_share
+        return source.books(rng) if books else source.speech(rng, strength(progress)), rng
+
+    pool = ThreadPoolExecutor(1)
+    drawn = pool.submit(draw, trainer.step, progress)
     while True:
         trainer.minutes = (time.monotonic() - started) / 60
         progress = max(trainer.step / options.steps, trainer.minutes / options.max_minutes)
         if progress >= 1:
             break
-        rng = source.random(trainer.step)
-        books = progress > 0.5 and rng.random() < options.books_share
-        batch = source.books(rng) if books else source.speech(rng, strength(progress))
+        batch, rng = drawn.result()
+        drawn = pool.submit(draw, trainer.step + 1, progress)
         recent.append(trainer.learn(batch, rng, progress))
         if trainer.step % 50 == 0:
             _LOGGER.info(
@@ -82,9 +92,11 @@ def main() -> None:
     parser.add_argument("--alignments", type=Path, help="folder written by align_demo.py")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--initial", type=Path, help="folder of a delivered model to go on from")
-    parser.add_argument("--steps", type=int, default=20000)
+    parser.add_argument("--steps", type=int, default=100000)
     parser.add_argument("--max-minutes", type=float, default=90.0)
     parser.add_argument("--peak", type=float, default=1e-3, help="largest learning rate")
+    parser.add_argument("--ctc-weight", type=float, default=0.0, help="of a CTC loss beside RNN-T, with --initial")
+    parser.add_argument("--batch-seconds", type=float, default=16.0, help="audio in one batch")
     parser.add_argument("--left-context", type=int, default=CONFIG["transformer_left_context_length"])
     parser.add_argument("--books-share", type=float, default=0.1, help="of the batches of the second half")
     parser.add_argument("--dev-every", type=int, default=500, help="steps between measurements")
@@ -115,14 +127,15 @@ def main() -> None:
         frontend = Frontend(torch.zeros(80), torch.ones(80))
         write_statistics(*statistics(frontend, [waveform(item) for item in speech[::5]]), options.out)
     config = CONFIG | {"transformer_left_context_length": options.left_context}
-    trainer = Trainer(config, Frontend.load(options.out / "global_stats.json"), load_pieces(options.out), options.peak)
+    frontend = Frontend.load(options.out / "global_stats.json")
+    trainer = Trainer(config, frontend, load_pieces(options.out), options.peak, options.ctc_weight)
     if options.initial:
         trainer.start_from(options.initial)
     if (options.out / "training.pt").exists():
         trainer.resume(options.out / "training.pt")
         _LOGGER.info("resumed at step %d", trainer.step)
     _LOGGER.info("%d parameters", sum(parameter.numel() for parameter in trainer.model.parameters()))
-    train(trainer, BatchSource(corpora, options.seed), dev_sets(corpora), options)
+    train(trainer, BatchSource(corpora, options.seed, options.batch_seconds), dev_sets(corpora), options)
 
 
 if __name__ == "__main__":
