@@ -1,23 +1,38 @@
-"""torchaudio's `RNNTBeamSearch` as a baseline for `emf-bench`, measured chunk by chunk."""
+"""torchaudio's `RNNTBeamSearch` in PyTorch, in each of the ways PyTorch offers to make it quicker on a CPU.
 
+`emf-bench --compare` and `emf-report --checkpoint` find these through the entry points of `emf.baselines`.
+"""
+
+import contextlib
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from emf.export.model import load_checkpoint
 from emf.export.reference import Reference, windows
 from emf.runtime.bench import Measurements
-from emf.runtime.recognizer import Recognizer
+from emf.runtime.manifest import Manifest
 from emf.runtime.session import FloatArray
+
+Arithmetic = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 class TorchaudioBaseline:
     """torchaudio's documented streaming loop: extractor, `transcribe_streaming`, beam search."""
 
-    def __init__(self, reference: Reference) -> None:
-        """Wrap the reference implementation."""
+    def __init__(self, reference: Reference, arithmetic: Arithmetic = contextlib.nullcontext) -> None:
+        """Wrap the reference implementation.
+
+        Args:
+            reference: the model, changed in place to measure its encoder.
+            arithmetic: what surrounds every call of the model, such as `torch.autocast`.
+        """
         self._reference = reference
+        self._arithmetic = arithmetic
         self._encoder_seconds = 0.0
         transcribe = reference.source.rnnt.transcribe_streaming
 
@@ -39,9 +54,10 @@ class TorchaudioBaseline:
                 features = self._reference.extract(window)[: geometry.step_length]
                 extracted = time.perf_counter()
                 length = torch.tensor([len(features)])
-                hypotheses, state = self._reference.decoder.infer(
-                    features, length, self._reference.beam_width, state, hypotheses
-                )
+                with self._arithmetic():
+                    hypotheses, state = self._reference.decoder.infer(
+                        features, length, self._reference.beam_width, state, hypotheses
+                    )
             elapsed = time.perf_counter() - begin
             if index == 0:
                 measurements.first_results.append(elapsed)
@@ -53,10 +69,52 @@ class TorchaudioBaseline:
         measurements.tokens.append(tuple(hypotheses[0][0][1:]) if hypotheses else ())
 
 
-def open_torchaudio(
-    recognizer: Recognizer, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+def open_eager(
+    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
 ) -> TorchaudioBaseline:
-    """Open the baseline for the model of `recognizer`'s artifact; see `emf.runtime.bench.BaselineFactory`."""
+    """PyTorch as it is; see `emf.runtime.baselines.BaselineFactory` for the arguments."""
+    return TorchaudioBaseline(_reference(manifest, checkpoint, config, beam_width, num_threads))
+
+
+def open_bfloat16(
+    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+) -> TorchaudioBaseline:
+    """`torch.autocast` to bfloat16."""
+    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
+    return TorchaudioBaseline(reference, lambda: torch.autocast("cpu", torch.bfloat16))
+
+
+def open_float16(
+    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+) -> TorchaudioBaseline:
+    """`torch.autocast` to float16."""
+    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
+    return TorchaudioBaseline(reference, lambda: torch.autocast("cpu", torch.float16))
+
+
+def open_compiled(
+    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+) -> TorchaudioBaseline:
+    """`torch.compile` of the encoder; predictor and joiner see another number of hypotheses in every call."""
+    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
+    transcriber = reference.source.rnnt.transcriber
+    transcriber.infer = torch.compile(transcriber.infer)
+    return TorchaudioBaseline(reference)
+
+
+def open_dynamic_int8(
+    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+) -> TorchaudioBaseline:
+    """`torch.ao.quantization.quantize_dynamic` of every linear layer."""
+    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations: PyTorch moves this to torchao, which is another package
+        torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+            reference.source.rnnt, {torch.nn.Linear}, torch.qint8, inplace=True
+        )
+    return TorchaudioBaseline(reference)
+
+
+def _reference(manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int) -> Reference:
     torch.set_num_threads(num_threads)
-    source = load_checkpoint(checkpoint, Path(config) if config else None, recognizer.transducer.manifest)
-    return TorchaudioBaseline(Reference(source, beam_width))
+    return Reference(load_checkpoint(checkpoint, Path(config) if config else None, manifest), beam_width)

@@ -12,10 +12,12 @@ from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_boot
 from emf.quantize.bandwidth import audit, cache_bytes, measure_bandwidth
 from emf.quantize.evaluate import Decoding, Evaluation, evaluate
 from emf.quantize.examine import ExamineOptions, examine
+from emf.quantize.pytorch_rows import PyTorchModel, pytorch_row
 from emf.quantize.recipe import FLOAT
 from emf.quantize.recommend import recommend
 from emf.quantize.variant import PROVENANCE
 from emf.quantize.workbench import workbench
+from emf.runtime.baselines import baseline_names
 from emf.runtime.machine import describe_machine
 from emf.runtime.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.speech_manifest import Utterance
@@ -36,6 +38,7 @@ class ReportOptions:
         examine: how long to look at drift and at load.
         component_matrix: also decode the 2³ mixtures of float and INT8 components.
         max_wer_increase: what the recommendation allows.
+        pytorch: also decode with PyTorch, in each of the installed baselines' ways.
     """
 
     variants: Sequence[str]
@@ -43,6 +46,7 @@ class ReportOptions:
     examine: ExamineOptions
     component_matrix: bool = True
     max_wer_increase: float = 0.003
+    pytorch: PyTorchModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Reporter:
             },
             "machine": {**describe_machine(), "caches": cache_bytes(), "read_bytes_per_second": bandwidth},
             "variants": variants,
+            "baselines": self._baselines(),
             "component_matrix": self._matrices() if self._options.component_matrix else {},
             "recommendation": recommend(variants, self._options.max_wer_increase),
         }
@@ -144,6 +149,17 @@ class Reporter:
             "curves": _curves(evaluation),
         }
 
+    def _baselines(self) -> list[dict[str, Any]]:
+        """PyTorch's rows; torchaudio has one search and one frontend, whatever the variants decode with."""
+        model, decoding = self._options.pytorch, self._options.decoding
+        if model is None:
+            return []
+        rows = []
+        for name in baseline_names():
+            self._step(f"{name}: decoding")
+            rows.append(pytorch_row(self._manifest.root, name, model, self._utterances, decoding))
+        return rows
+
     def _matrices(self) -> dict[str, list[dict[str, Any]]]:
         """WER of every mixture of float and INT8 graphs, for each engine that has an INT8 variant."""
         backends = [b for b in self._manifest.backends if f"{b}/{MATRIX_PRECISION}" in self._manifest.variants]
@@ -175,7 +191,8 @@ def variants_with_float(variants: Sequence[str]) -> list[str]:
 def number_of_steps(manifest: Manifest, options: ReportOptions) -> int:
     """How often a report tells what comes next, at the most."""
     matrices = sum(f"{backend}/{MATRIX_PRECISION}" in manifest.variants for backend in manifest.backends)
-    return 1 + 2 * len(variants_with_float(options.variants)) + 8 * matrices * options.component_matrix
+    baselines = len(baseline_names()) if options.pytorch else 0
+    return 1 + 2 * len(variants_with_float(options.variants)) + baselines + 8 * matrices * options.component_matrix
 
 
 def _mismatches(asked: Mapping[str, Mapping[str, str]], found: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from emf.quantize.corpus import read_corpus
 from emf.quantize.evaluate import Decoding
 from emf.quantize.examine import ExamineOptions
+from emf.quantize.pytorch_rows import PyTorchModel
 from emf.quantize.report import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report_html import to_html
 from emf.quantize.report_markdown import to_markdown
@@ -52,6 +53,8 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--max-wer-increase", type=bounded(float, 0, 1), default=0.003, help="the recommendation's (default: 0.003)"
     )
+    parser.add_argument("--checkpoint", help="also measure PyTorch with these weights: demo, librispeech or a file")
+    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
     return parser
 
@@ -65,6 +68,7 @@ def _work(options: argparse.Namespace) -> Outcome:
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,
         max_wer_increase=options.max_wer_increase,
+        pytorch=PyTorchModel(options.checkpoint, options.config) if options.checkpoint else None,
     )
     _require_writable(options.out)
     with tqdm(total=number_of_steps(manifest, chosen), desc="report", unit="step", disable=None, leave=False) as bar:

@@ -13,7 +13,6 @@ from emf.runtime.recognizer import Recognizer
 from emf.runtime.session import FloatArray
 from emf.runtime.timing import COMPONENTS, ComponentTimes
 
-BASELINES = "emf.baselines"
 PERCENTILES = (50, 90, 99)
 
 
@@ -60,19 +59,10 @@ def statistics_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 
 class Baseline(Protocol):
-    """Another implementation to compare with, from the entry point group `emf.baselines`."""
+    """Another implementation to compare with, see `emf.runtime.baselines`."""
 
     def measure(self, samples: FloatArray, measurements: Measurements) -> None:
         """Run one stream over mono audio at the model's rate and add what was measured."""
-
-
-class BaselineFactory(Protocol):
-    """What an entry point of `emf.baselines` names."""
-
-    def __call__(
-        self, recognizer: Recognizer, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-    ) -> Baseline:
-        """Open the baseline for the same model as `recognizer`'s."""
 
 
 def measure_stream(
@@ -145,10 +135,8 @@ def peak_rss_bytes() -> int:
 
 
 __all__ = [
-    "BASELINES",
     "COMPONENTS",
     "Baseline",
-    "BaselineFactory",
     "Measurements",
     "compare_streams",
     "measure_stream",

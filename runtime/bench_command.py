@@ -4,16 +4,16 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emf.runtime.audio import read_audio
-from emf.runtime.bench import BASELINES, Baseline, BaselineFactory, compare_streams, peak_rss_bytes
+from emf.runtime.baselines import baseline_names, load_baseline
+from emf.runtime.bench import Baseline, compare_streams, peak_rss_bytes
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
-from emf.runtime.errors import AudioError, MissingDependency, UsageError
+from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.load import Load, find_capacity, run_load
 from emf.runtime.machine import describe_machine
 from emf.runtime.recognizer import Recognizer
@@ -42,7 +42,7 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="(default: 160)")
     parser.add_argument("--load-seconds", type=bounded(float, 1, 3600), default=20.0, help="length of each load tried")
-    parser.add_argument("--compare", help="baseline to measure in the same run: torchaudio")
+    parser.add_argument("--compare", help=f"baseline of the same run: {', '.join(baseline_names())}")
     parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
     parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
     return parser
@@ -61,7 +61,11 @@ def _work(options: argparse.Namespace) -> Outcome:
     load_s = time.perf_counter() - begin
     recordings = read_recordings(options.audio, recognizer.sample_rate, options.max_seconds)
     threads = resolve_num_threads(options.num_threads)
-    baseline = _open_baseline(options, recognizer, threads) if options.compare else None
+    baseline: Baseline | None = None
+    if options.compare:
+        manifest = recognizer.transducer.manifest
+        factory = load_baseline(options.compare)
+        baseline = factory(manifest, options.checkpoint, options.config, options.beam_width, threads)
     ours, theirs = compare_streams(
         recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
     )
@@ -128,20 +132,6 @@ def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float)
     if not recordings:
         raise AudioError("expected recordings with audio to measure with, found none")
     return recordings
-
-
-def _open_baseline(options: argparse.Namespace, recognizer: Recognizer, num_threads: int) -> Baseline:
-    found = entry_points(group=BASELINES, name=options.compare)
-    if not found:
-        known = sorted({entry.name for entry in entry_points(group=BASELINES)})
-        raise UsageError(f"expected a baseline of {', '.join(known) or 'none installed'}, found {options.compare!r}")
-    try:
-        factory: BaselineFactory = next(iter(found)).load()
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"the baseline needs the package {error.name}; run: pip install 'emformer-deploy[export]'"
-        ) from error
-    return factory(recognizer, options.checkpoint, options.config, options.beam_width, num_threads)
 
 
 def _describe(document: dict[str, Any], compare: str | None) -> str:

@@ -22,13 +22,15 @@ POWER_GAIN = float(np.iinfo(np.int16).max) ** 2
 def mel_filterbank(n_freqs: int, n_mels: int, sample_rate: int) -> FloatArray:
     """Triangular filters on the HTK mel scale, shape (n_freqs, n_mels).
 
-    Source: `torchaudio.functional.melscale_fbanks` with `mel_scale="htk"` and `norm=None`. Computed in
-    float32 as there: the narrow filters' edges are so close to a bin that rounding shows in the features.
+    Source: `torchaudio.functional.melscale_fbanks` with `mel_scale="htk"` and `norm=None`. Every step is
+    rounded to float32 as there, since the narrow filters' edges are so close to a bin that rounding shows in
+    the features; but the power is computed in float64 first, as numpy's in float32 depends on the processor.
     """
     nyquist = sample_rate // 2
     frequencies = _linspace(nyquist, n_freqs)
     mel_points = _linspace(2595.0 * math.log10(1.0 + nyquist / 700.0), n_mels + 2)
-    centres = np.float32(700.0) * (np.float32(10.0) ** (mel_points / np.float32(2595.0)) - np.float32(1.0))
+    powers = (10.0 ** (mel_points / np.float32(2595.0)).astype(np.float64)).astype(np.float32)
+    centres = np.float32(700.0) * (powers - np.float32(1.0))
     widths = np.diff(centres)
     slopes = centres[None, :] - frequencies[:, None]
     rising = -slopes[:, :-2] / widths[:-1]
@@ -52,9 +54,10 @@ class LogMel:
         self.n_fft = frontend.n_fft
         self.hop_length = frontend.hop_length
         self.n_mels = frontend.n_mels
-        # Computed in float32 as torch.hann_window does, then used in float64.
+        # Rounded to float32 at every step as torch.hann_window does, then used in float64.
         angles = np.arange(frontend.n_fft, dtype=np.float32) * np.float32(2.0 * np.pi / frontend.n_fft)
-        self._window = (np.float32(0.5) - np.float32(0.5) * np.cos(angles)).astype(np.float64)
+        cosines = np.cos(angles.astype(np.float64)).astype(np.float32)
+        self._window = (np.float32(0.5) - np.float32(0.5) * cosines).astype(np.float64)
         filters = mel_filterbank(frontend.n_fft // 2 + 1, frontend.n_mels, frontend.sample_rate)
         self._scaled_filters = filters * np.float32(POWER_GAIN)
         self._mean = np.asarray(frontend.mean, np.float32)
