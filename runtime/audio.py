@@ -6,7 +6,6 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from emf.runtime.errors import AudioError
 from emf.runtime.session import FloatArray
@@ -14,6 +13,7 @@ from emf.runtime.session import FloatArray
 MIN_SAMPLE_RATE = 1_000
 MAX_SAMPLE_RATE = 768_000
 MAX_CHANNELS = 64
+MAX_AMPLITUDE = 1e6
 _INTEGER_SCALE = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
 
 
@@ -28,7 +28,8 @@ def to_mono_float(samples: npt.ArrayLike) -> FloatArray:
         Shape (n,), float32, a copy or the same array.
 
     Raises:
-        AudioError: another element type or shape, or values that are not finite.
+        AudioError: another element type or shape, or values that are not finite (or above 10^6, of
+            which features would not be).
     """
     try:
         array = np.asarray(samples)
@@ -48,8 +49,9 @@ def to_mono_float(samples: npt.ArrayLike) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):  # both end in infinity or NaN
         mono = array.mean(axis=1) if array.ndim == 2 else array
         result: FloatArray = np.ascontiguousarray(mono, np.float32)
-    if not np.isfinite(result).all():
-        raise AudioError("expected finite samples, found NaN or infinity; repair the audio or pass silence instead")
+    if not np.abs(result).max() <= MAX_AMPLITUDE:
+        found = "samples beyond all sense" if np.isfinite(result).all() else "NaN or infinity"
+        raise AudioError(f"expected finite samples in [-1, 1], found {found}; repair the audio or pass silence instead")
     return result
 
 
@@ -86,6 +88,8 @@ def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1
     Raises:
         AudioError: the file is missing, is not audio, breaks off, or lacks the channel.
     """
+    import soundfile  # a service that is sent samples does without
+
     if not Path(path).is_file():
         raise AudioError(f"{path}: expected a sound file, but there is no such file")
     try:
@@ -120,6 +124,8 @@ def read_raw_blocks(source: BinaryIO, sample_rate: int, seconds: float = 0.1) ->
 
 def read_audio(path: str | Path, channel: int | None = None) -> tuple[int, FloatArray]:
     """Read a whole sound file; see `read_blocks`. An empty file gives no samples."""
+    import soundfile
+
     blocks = list(read_blocks(path, channel, seconds=60.0))
     if not blocks:
         return soundfile.info(str(path)).samplerate, np.zeros(0, np.float32)

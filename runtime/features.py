@@ -6,7 +6,8 @@ unbroken audio, as the model saw them in training. Both are pure functions of th
 index of the step, so the way in which audio is cut cannot matter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ FRONTENDS = ("windowed", "continuous")
 class SampleBuffer:
     """The samples that a stream still needs, and where they lie in the whole of its audio.
 
+    One thread may append while another reads and drops.
+
     Attributes:
         samples: mono audio at the model's rate, from index `start` on.
         start: index of `samples[0]` in the stream.
@@ -32,25 +35,30 @@ class SampleBuffer:
     samples: FloatArray
     start: int = 0
     finished: bool = False
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
     def end(self) -> int:
         """Index one past the last sample that has come."""
-        return self.start + len(self.samples)
+        with self._lock:
+            return self.start + len(self.samples)
 
     def append(self, samples: FloatArray) -> None:
         """Add a copy of samples at the end: the caller may reuse its buffer."""
-        self.samples = np.concatenate([self.samples, samples])
+        with self._lock:
+            self.samples = np.concatenate([self.samples, samples])
 
     def drop_before(self, index: int) -> None:
         """Forget the samples before `index`."""
-        count = min(max(index - self.start, 0), len(self.samples))
-        self.samples = self.samples[count:]
-        self.start += count
+        with self._lock:
+            count = min(max(index - self.start, 0), len(self.samples))
+            self.samples = self.samples[count:]
+            self.start += count
 
     def span(self, low: int, high: int) -> FloatArray:
         """Samples [low, high), as far as they exist."""
-        return self.samples[max(low - self.start, 0) : max(high - self.start, 0)]
+        with self._lock:
+            return self.samples[max(low - self.start, 0) : max(high - self.start, 0)]
 
 
 class FeatureExtractor(Protocol):

@@ -172,17 +172,22 @@ class Recognizer:
         return stream.is_ready
 
     def decode_streams(self, streams: Sequence[Stream]) -> None:
-        """Decode one segment of each ready stream, all in one batch; the others stay as they are."""
+        """Decode one segment of each ready stream, all in one batch; the others stay as they are.
+
+        An error leaves every stream as it was.
+        """
         ready = [stream for stream in dict.fromkeys(streams) if stream.is_ready]
         if not ready:
             return
         features = np.stack([stream.features() for stream in ready])
-        encodings = self.transducer.encode(features, [stream.encoder_state for stream in ready])
+        encodings, advance = self.transducer.begin_step(features, [stream.encoder_state for stream in ready])
         searches = [
             self._method(encoding, stream.search_state, self.options)
             for encoding, stream in zip(encodings, ready, strict=True)
         ]
-        for stream, state in zip(ready, run_searches(searches, self.transducer, self.options), strict=True):
+        states = run_searches(searches, self.transducer, self.options)
+        advance()
+        for stream, state in zip(ready, states, strict=True):
             stream.advance(state)
 
     def get_result(self, stream: Stream) -> Result:

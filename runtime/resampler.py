@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import soxr
 
 from emf.runtime.session import FloatArray
 
@@ -32,9 +32,7 @@ class Resampler:
         """Both rates in Hz; equal rates pass samples through."""
         self.source_rate = source_rate
         self.target_rate = target_rate
-        self._stream = (
-            None if source_rate == target_rate else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
-        )
+        self._stream = None if source_rate == target_rate else _open_stream(source_rate, target_rate)
         self._consumed = self._produced = self._skip = 0
         self._history = np.zeros(0, np.float32)
         self._surplus = np.zeros(0, np.float32)
@@ -82,3 +80,9 @@ class Resampler:
             resampler._skip = max(already_given - len(replayed), 0)
             resampler._surplus = replayed[already_given:]
         return resampler
+
+
+def _open_stream(source_rate: int, target_rate: int) -> Any:
+    import soxr  # audio at the model's rate needs none
+
+    return soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")

@@ -1,6 +1,6 @@
 """The model as three functions: encode, predict, join. State goes in and comes out as values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,17 +76,28 @@ class Transducer:
         Returns:
             Encodings, shape (n, frames_per_step, encoding_dim).
         """
+        encodings, advance = self.begin_step(features, states)
+        advance()
+        return encodings
+
+    def begin_step(
+        self, features: FloatArray, states: Sequence[EncoderState]
+    ) -> tuple[FloatArray, Callable[[], None]]:
+        """As `encode`, but the states stay as they are until the function returned is called."""
         inputs: dict[str, Array] = {"features": features}
         for state in self._encoder_states:
             arrays = [owner.arrays[state.input] for owner in states]
             inputs[state.input] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         wanted = ["encoding", *(state.output for state in self._encoder_states)]
         outputs = self._encoder.run(inputs, wanted)
-        for row, owner in enumerate(states):
-            for state in self._encoder_states:
-                _advance(owner, state, outputs[state.output][row : row + 1])
-            owner.steps += 1
-        return _float(outputs["encoding"])
+
+        def advance() -> None:
+            for row, owner in enumerate(states):
+                for state in self._encoder_states:
+                    _advance(owner, state, outputs[state.output][row : row + 1])
+                owner.steps += 1
+
+        return _float(outputs["encoding"]), advance
 
     def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """One token further for n hypotheses.

@@ -51,7 +51,18 @@ ONLY_IMPORTER = {
 LAYERS = (
     {"errors"},
     {"fields", "manifest", "manifest_file", "threads", "machine"},
-    {"tokens", "biasing", "result", "subtitles", "endpoint", "error_rate", "speech_manifest"},
+    {
+        "tokens",
+        "biasing",
+        "ngrams",
+        "arpa",
+        "fusion",
+        "result",
+        "subtitles",
+        "endpoint",
+        "error_rate",
+        "speech_manifest",
+    },
     {"session"},
     {"session_onnxruntime", "session_openvino"},
     {"audio", "resampler", "blob", "mel", "features", "timing"},
@@ -129,6 +140,12 @@ def run_without(packages: list[str], code: str) -> None:
 
 HEAVY = ["torch", "torchaudio", "onnx", "onnxscript", "nncf", "sentencepiece", "jiwer"]
 ENGINES = ["onnxruntime", "openvino"]
+
+
+def test_importing_the_runtime_is_light() -> None:
+    """Sound files, resampling, progress bars, engines and event loops are imported where they are used."""
+    heavy = {"soundfile", "soxr", "tqdm", "asyncio", *ENGINES, *HEAVY}
+    run_without([], f"import emf.runtime; loaded = {heavy!r} & sys.modules.keys(); assert not loaded, loaded")
 
 
 def test_importing_the_runtime_needs_neither_torch_nor_an_engine() -> None:

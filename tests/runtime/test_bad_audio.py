@@ -14,6 +14,7 @@ AUDIO = speech_like(2.0, seed=3)
 BAD_CALLS: dict[str, tuple[Any, Any]] = {
     "nan": (SAMPLE_RATE, np.array([0.1, np.nan], np.float32)),
     "infinite": (SAMPLE_RATE, np.array([0.1, np.inf], np.float32)),
+    "absurd": (SAMPLE_RATE, np.array([0.1, 1e30], np.float32)),
     "uint8": (SAMPLE_RATE, np.zeros(100, np.uint8)),
     "text": (SAMPLE_RATE, "RIFF"),
     "three-axes": (SAMPLE_RATE, np.zeros((2, 2, 2), np.float32)),
@@ -94,3 +95,22 @@ def test_silence_and_noise_are_no_error(load: Load) -> None:
     recognizer = load(backend="onnxruntime")
     for samples in (np.zeros(8000), np.ones(8000), np.sign(AUDIO), np.full(8000, 1e-38), 1e4 * AUDIO):
         assert recognizer.transcribe(samples, SAMPLE_RATE).is_final
+
+
+def test_an_error_in_a_batch_leaves_its_streams_as_they_were(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder has run when the search fails; decoding again takes the step once, not twice."""
+    recognizer = load(backend="onnxruntime")
+    streams = [recognizer.create_stream() for _ in range(2)]
+    for stream in streams:
+        stream.accept_waveform(SAMPLE_RATE, AUDIO)
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    for _ in range(3):
+        recognizer.decode_streams(streams)
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr(recognizer.transducer, "join", fail)
+            recognizer.decode_streams(streams)
+    expected = recognizer.transcribe(AUDIO, SAMPLE_RATE).token_ids
+    assert finish(recognizer, streams[0]) == finish(recognizer, streams[1]) == expected
