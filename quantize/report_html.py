@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from emf.quantize.plots import Series, line_plot, scatter_plot
 from emf.quantize.report_tables import (
     Table,
     audio_line,
@@ -16,6 +15,7 @@ from emf.quantize.report_tables import (
     operators_table,
     variants_table,
 )
+from emf.runtime.plots import Series, line_plot, scatter_plot
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #24292f; max-width: 1180px; margin: 2em auto; padding: 0 1em; }

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from emf.runtime.audio import read_audio
 from emf.runtime.baselines import baseline_names, load_baseline
-from emf.runtime.bench import Baseline, compare_streams, peak_rss_bytes
+from emf.runtime.bench import Baseline, Measurements, compare_streams, peak_rss_bytes
+from emf.runtime.bench_plots import write_plots
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.load import Load, find_capacity, run_load
@@ -45,6 +46,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--compare", help=f"baseline of the same run: {', '.join(baseline_names())}")
     parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
     parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
+    parser.add_argument("--out", type=Path, help="folder for bench.json and plots")
     return parser
 
 
@@ -86,7 +88,21 @@ def _work(options: argparse.Namespace) -> Outcome:
         document[options.compare] = theirs.as_document()
         document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]
         document["tokens_equal"] = ours.tokens == theirs.tokens
+    if options.out:
+        measured = {document["variant"]: ours} | ({options.compare: theirs} if baseline else {})
+        manifest = recognizer.transducer.manifest
+        hop = manifest.frontend.hop_length / manifest.frontend.sample_rate
+        _write(options.out, document, measured, manifest.geometry.segment_length * hop)
     return Outcome(document, _describe(document, options.compare))
+
+
+def _write(
+    folder: Path, document: Mapping[str, Any], measured: Mapping[str, Measurements], seconds_per_chunk: float
+) -> None:
+    try:
+        write_plots(folder, document, measured, seconds_per_chunk)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
 
 def _number_of_streams(text: str) -> int | None:

@@ -12,10 +12,10 @@ import jiwer
 import pytest
 import soundfile
 
-from emf.quantize.plots import Series, line_plot
 from emf.quantize.recommend import recommend
 from emf.quantize.report_command import main
 from emf.runtime import Recognizer
+from emf.runtime.plots import Series, line_plot
 from emf.runtime.speech_manifest import read_speech_manifest
 
 VARIANTS = "onnxruntime/int8,openvino/int4-weight"

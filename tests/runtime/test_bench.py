@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import soundfile
@@ -44,6 +45,25 @@ def test_paced_load(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     assert load["streams"] == 3 and load["kept_up"]
     # Three streams, a chunk every segment, for two seconds less the first chunks.
     assert 3 * 3 <= load["chunks"] <= 3 * 2.0 / 0.08
+
+
+def test_plots_show_what_was_measured(
+    capsys: pytest.CaptureFixture[str], tiny_artifact: Path, recording: Path, tmp_path: Path
+) -> None:
+    flags = ["--streams", 2, "--load-seconds", 1, "--deadline-ms", 60_000, "--out", tmp_path / "plots"]
+    document = bench(capsys, tiny_artifact, "--audio", recording, *flags)
+    assert json.loads((tmp_path / "plots" / "bench.json").read_text(encoding="utf-8")) == document
+    drawings = {path.stem: ElementTree.parse(path) for path in (tmp_path / "plots").glob("*.svg")}
+    assert set(drawings) == {"latency-distribution", "latency-over-time", "latency-by-streams"}
+    lines = drawings["latency-over-time"].findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert [len((line.get("points") or "").split()) for line in lines] == [document["chunks"]]
+
+
+def test_a_folder_that_cannot_be_written_takes_one_line(
+    capsys: pytest.CaptureFixture[str], tiny_artifact: Path, recording: Path
+) -> None:
+    assert main([str(tiny_artifact), "--audio", str(recording), "--out", str(recording / "below a file")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("capacity", [0, 1, 5, 37, 300])
