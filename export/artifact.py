@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 from emf.export.graphs import Graph, make_graphs
 from emf.export.model import SourceModel
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
@@ -24,6 +26,9 @@ from emf.runtime.tokens import write_tokens
 _LOGGER = logging.getLogger(__name__)
 
 PRECISION = "fp32"
+# Greatest deviation from PyTorch by the cache's precision: float16 keeps 11 bits of values of a few units.
+ATOL = {"float32": 1e-4, "float16": 1e-2}
+_CACHE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _TOOLS = ("emformer-deploy", "torch", "torchaudio", "onnx", "onnxscript", "onnxruntime", "openvino")
 
 
@@ -34,7 +39,8 @@ class ExportOptions:
     Attributes:
         backends: engines to write graphs for.
         opset: version of ONNX's operators.
-        atol: greatest absolute deviation from PyTorch.
+        atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's precision.
+        cache: precision of the encoder's keys and values between two steps, a key of `ATOL`.
         samples: audio for the check, mono, at the model's rate.
         force: replace an existing artifact.
         progress: wraps the check's loop.
@@ -43,7 +49,8 @@ class ExportOptions:
     backends: Sequence[str]
     samples: FloatArray
     opset: int = DEFAULT_OPSET
-    atol: float = 1e-4
+    atol: float | None = None
+    cache: str = "float32"
     force: bool = False
     progress: Progress = lambda steps, _: steps
 
@@ -60,7 +67,8 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
     with replacing(folder, options.force) as partial:
         manifest = _write_files(source, partial, options)
         write_manifest(manifest, partial)
-        verification = verify(source, read_manifest(partial), options.samples, options.atol, options.progress)
+        atol = ATOL[options.cache] if options.atol is None else options.atol
+        verification = verify(source, read_manifest(partial), options.samples, atol, options.progress)
         manifest = replace(manifest, results={"verify": as_document(verification)}, root=folder)
         write_manifest(manifest, partial)
     return manifest, verification
@@ -109,7 +117,7 @@ def _write_files(source: SourceModel, root: Path, options: ExportOptions) -> Man
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry):
+    for graph in make_graphs(source.rnnt, source.geometry, _CACHE_DTYPES[options.cache]):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from emf.export.artifact import ExportOptions, as_document, export_artifact
+from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
 from emf.export.model import load_model
 from emf.export.reference import ReferenceStep
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
@@ -30,7 +30,12 @@ def make_parser() -> CommandParser:
     parser.add_argument("--frontend", choices=FRONTENDS, help="the artifact's default frontend")
     parser.add_argument("--backends", type=one_of(BACKENDS), default=BACKENDS, help="engines, separated by commas")
     parser.add_argument("--opset", type=bounded(int, MIN_OPSET, 23), default=DEFAULT_OPSET, help="ONNX operator set")
-    parser.add_argument("--atol", type=bounded(float, 0, 1), default=1e-4, help="greatest deviation from PyTorch")
+    parser.add_argument(
+        "--atol", type=bounded(float, 0, 1), help="greatest deviation from PyTorch (default: 1e-4, float16 1e-2)"
+    )
+    parser.add_argument(
+        "--cache", choices=tuple(ATOL), default="float32", help="keys and values between two steps (default: float32)"
+    )
     parser.add_argument(
         "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with, seconds"
     )
@@ -50,7 +55,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     manifest, verification = export_artifact(
         source,
         options.out,
-        ExportOptions(options.backends, samples, options.opset, options.atol, options.force, _steps),
+        ExportOptions(options.backends, samples, options.opset, options.atol, options.cache, options.force, _steps),
     )
     document = {
         "artifact": str(options.out),

@@ -59,14 +59,16 @@ class EncoderGraph(nn.Module):
     and values; `memory` (n, layers, memory size, d), a ring of memory vectors. The last two exist
     where the model has left context or memory.
     Outputs: `encoding` (n, frames, encoding_dim) and `new_` of every state; the rings' hold only
-    the new entries.
+    the new entries. The cache may be kept in float16, half the bytes of a stream's state; arithmetic is
+    float32 all the same.
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer`.
     """
 
-    def __init__(self, transcriber: Any, geometry: Geometry) -> None:
+    def __init__(self, transcriber: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> None:
         """Take over the modules of an `RNNT.transcriber`."""
         super().__init__()
         self.geometry = geometry
+        self.cache_dtype = cache_dtype
         self.input_linear = transcriber.input_linear
         self.layers = transcriber.transformer.emformer_layers
         self.attentions = nn.ModuleList(_Attention(layer.attention) for layer in self.layers)
@@ -89,7 +91,7 @@ class EncoderGraph(nn.Module):
         caches: list[Tensor] = []
         if self.has_cache:
             cache_bias = _mask(given["past_length"], geometry.left_context_length)
-            caches = list(torch.split(given["attention_cache"], self.num_heads, dim=1))
+            caches = list(torch.split(given["attention_cache"].to(torch.float32), self.num_heads, dim=1))
         if self.has_memory:
             segments = given["past_length"].div(geometry.frames_per_step, rounding_mode="trunc")
             memory_bias = _mask(segments, geometry.max_memory_size)
@@ -107,7 +109,7 @@ class EncoderGraph(nn.Module):
         if states:
             outputs.append(given["past_length"] + geometry.frames_per_step)
         if self.has_cache:
-            outputs.append(torch.cat(new_caches, dim=1))
+            outputs.append(torch.cat(new_caches, dim=1).to(self.cache_dtype))
         if self.has_memory:
             outputs.append(torch.stack(new_memories, dim=1))
         return tuple(outputs)
@@ -165,9 +167,9 @@ class EncoderGraph(nn.Module):
             "memory": (layers, geometry.max_memory_size, dim),
         }
         inputs = {"features": torch.randn(batch, geometry.step_length, geometry.input_dim)}
+        dtypes = {"past_length": torch.int64, "attention_cache": self.cache_dtype, "memory": torch.float32}
         for name in self.state_names():
-            dtype = torch.int64 if name == "past_length" else torch.float32
-            inputs[name] = torch.zeros(batch, *shapes.get(name, ()), dtype=dtype)
+            inputs[name] = torch.zeros(batch, *shapes.get(name, ()), dtype=dtypes[name])
         return inputs
 
 

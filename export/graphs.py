@@ -16,7 +16,7 @@ from emf.export.encoder_graph import EncoderGraph
 from emf.runtime.manifest import Geometry, StateSpec, TensorSpec
 
 JOINER_TOP_K = 16
-_DTYPES = {torch.float32: "float32", torch.int64: "int64"}
+_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.int64: "int64"}
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class JoinerGraph(nn.Module):
         }
 
 
-def make_graphs(model: Any, geometry: Geometry) -> tuple[Graph, Graph, Graph]:
-    """The three graphs of a torchaudio `RNNT`."""
-    encoder = EncoderGraph(model.transcriber, geometry).eval()
+def make_graphs(model: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> tuple[Graph, Graph, Graph]:
+    """The three graphs of a torchaudio `RNNT`, the encoder's keys and values kept as `cache_dtype`."""
+    encoder = EncoderGraph(model.transcriber, geometry, cache_dtype).eval()
     predictor = PredictorGraph(model.predictor).eval()
     joiner = JoinerGraph(model.joiner, geometry.num_symbols).eval()
     updates = {"past_length": ("replace", 0), "attention_cache": ("ring", 2), "memory": ("ring", 2)}
