@@ -24,13 +24,20 @@ def _room(rng: np.random.Generator, length: int) -> Samples:
     return np.asarray(response, dtype=np.float32)
 
 
-def change_channel(samples: Samples, rng: np.random.Generator, *, narrow: float = 0.25, room: float = 0.25) -> Samples:
-    """Filter as another microphone, line and room would: spectral tilt, slow ripple, band limit, reverberation.
+def limit_band(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Leave nothing above 3.4 to 4 kHz, as in recordings at telephone rate."""
+    size = -(-samples.size // 2000) * 2000
+    spectrum = np.fft.rfft(samples, size)
+    spectrum[np.fft.rfftfreq(size, 1 / SAMPLE_RATE) > rng.uniform(3400.0, 4000.0)] = 0.0
+    return np.asarray(np.fft.irfft(spectrum, size)[: samples.size], dtype=np.float32)
+
+
+def change_channel(samples: Samples, rng: np.random.Generator, *, room: float = 0.25) -> Samples:
+    """Filter as another microphone, line and room would: spectral tilt, slow ripple, reverberation.
 
     Args:
         samples: one utterance.
         rng: source of randomness.
-        narrow: probability of the 4 kHz band limit of telephone-rate recordings.
         room: probability of reverberation, whose tail is cut where the utterance ends.
     """
     tail = 4000
@@ -40,8 +47,6 @@ def change_channel(samples: Samples, rng: np.random.Generator, *, narrow: float 
     decibels = rng.uniform(-4.0, 4.0) * octaves
     decibels += rng.uniform(0.0, 4.0) * np.sin(octaves * rng.uniform(0.5, 3.0) + rng.uniform(0.0, 2 * np.pi))
     response = 10 ** (decibels / 20)
-    if rng.random() < narrow:
-        response = response * (frequencies < rng.uniform(3400.0, 4000.0))
     if rng.random() < 0.3:
         response = response * (frequencies > rng.uniform(50.0, 300.0))
     if rng.random() < room:

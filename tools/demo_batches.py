@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from demo_augment import SAMPLE_RATE, Samples, change_channel, change_speed, noise
+from demo_augment import SAMPLE_RATE, Samples, change_channel, change_speed, limit_band, noise
 from demo_corpus import Split, Utterance
 from demo_labels import Span
 from torch import Tensor
 
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
-_SHARES = {"an4": 0.34, "voices": 0.28, "digits": 0.14, "commands": 0.22, "silence": 0.02}
+_SHARES = {"an4": 0.32, "voices": 0.32, "digits": 0.14, "commands": 0.20, "silence": 0.02}
+_NARROW_SHARE = 0.25
+"""Utterances limited to the band of 8 kHz recordings, which the digits' are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,11 @@ class BatchSource:
 
 
 def _perturb(samples: Samples, rng: np.random.Generator, strength: float) -> tuple[Samples, float]:
-    """Another speed and another channel, each most of the time at full strength; also tells the speed."""
+    """Telephone rate for some; another speed and another channel by strength; also tells the speed."""
     speed = rng.uniform(0.85, 1.2) if rng.random() < 0.8 * strength else 1.0
     changed = change_speed(samples, speed)
+    if rng.random() < _NARROW_SHARE:
+        changed = limit_band(changed, rng)
     return (change_channel(changed, rng) if rng.random() < 0.7 * strength else changed), speed
 
 
