@@ -33,6 +33,14 @@ class SnapshotError(EmfError, ValueError):
     """Bytes that are no snapshot of a stream, are damaged, or belong to another model."""
 
 
+class Overloaded(EmfError, RuntimeError):
+    """An engine cannot take more now: another stream, or more audio of this one. Try later, or elsewhere."""
+
+
+class StreamClosed(EmfError, RuntimeError):
+    """A stream of an engine, or the engine, is closed and takes no more audio."""
+
+
 class UsageError(EmfError, ValueError):
     """An option or an argument that makes no sense."""
 

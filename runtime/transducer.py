@@ -80,9 +80,7 @@ class Transducer:
         advance()
         return encodings
 
-    def begin_step(
-        self, features: FloatArray, states: Sequence[EncoderState]
-    ) -> tuple[FloatArray, Callable[[], None]]:
+    def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
         """As `encode`, but the states stay as they are until the function returned is called."""
         inputs: dict[str, Array] = {"features": features}
         for state in self._encoder_states:

@@ -70,6 +70,9 @@ LAYERS = (
     {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop"},
     {"stream", "snapshot"},
     {"recognizer"},
+    {"clock", "batching", "capacity", "engine_options", "engine_metrics", "meter", "outbox", "slot"},
+    {"dispatcher", "callbacks"},
+    {"handle", "engine"},
     {"transcription", "bench", "load"},
     {"command_line", "recognizer_flags", "transcribe", "bench_command"},
 )

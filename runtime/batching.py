@@ -1,0 +1,72 @@
+"""When the next batch starts and which streams are in it: the engine's policy, as plain functions of times.
+
+A batch costs far less than its streams one by one, so a chunk that is ready waits for others; but
+never so long that the batch could not be decoded within the deadline.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+# A batch may take this much longer than expected, as some do: the promise is about 99 of 100 chunks.
+_MARGIN = 1.5
+# Audio that comes faster than it is spoken may claim this many segments in a segment's time.
+_MAX_PACE = 1.25
+
+
+@dataclass(slots=True)
+class ChunkClock:
+    """When the chunks of one stream are due to be heard, seconds.
+
+    A chunk is due when its last sample has come, but not much sooner than a segment after the chunk
+    before: who sends a whole recording at once is decoded as fast as there is room, but has no claim to
+    it before those who speak.
+
+    Attributes:
+        period: length of a segment, seconds.
+        waiting: times at which the chunks that are not decoded yet are due.
+    """
+
+    period: float
+    waiting: deque[float] = field(default_factory=deque)
+    _last: float = -math.inf
+
+    def arrived(self, now: float) -> None:
+        """Another chunk is complete."""
+        self._last = max(now, self._last + self.period / _MAX_PACE)
+        self.waiting.append(self._last)
+
+
+class Ready(Protocol):
+    """A stream with something to decode."""
+
+    @property
+    def ready_since(self) -> float:
+        """When its next chunk could have been decoded first."""
+
+    @property
+    def due(self) -> float:
+        """When its next chunk is due, see `ChunkClock`."""
+
+
+ReadyStream = TypeVar("ReadyStream", bound=Ready)
+
+
+def start_time(ready: Iterable[Ready], max_wait: float, deadline: float, batch_seconds: float) -> float:
+    """When the next batch must start at the latest.
+
+    Args:
+        ready: streams that would be in it.
+        max_wait: seconds that a chunk waits for others at the most.
+        deadline: seconds within which a chunk is promised to be decoded.
+        batch_seconds: what the batch is expected to take.
+    """
+    slack = deadline - _MARGIN * batch_seconds
+    return min((min(stream.ready_since + max_wait, stream.due + slack) for stream in ready), default=math.inf)
+
+
+def choose(ready: Sequence[ReadyStream], max_batch: int) -> list[ReadyStream]:
+    """The streams of the next batch: those due first. Every stream's turn comes, since its chunks age."""
+    return sorted(ready, key=lambda stream: stream.due)[:max_batch]
