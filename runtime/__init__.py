@@ -14,6 +14,7 @@ from emf.runtime.errors import (
     StreamClosed,
     UsageError,
 )
+from emf.runtime.fusion import LanguageModel
 from emf.runtime.handle import StreamHandle
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.result import Alternative, Result, Word
@@ -28,6 +29,7 @@ __all__ = [
     "EndpointRules",
     "Engine",
     "EngineMetrics",
+    "LanguageModel",
     "MissingDependency",
     "Overloaded",
     "Recognizer",

@@ -21,11 +21,15 @@ from emf.runtime.search import (
     extend,
     extension_gains,
     num_candidates,
+    ranked,
 )
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 
 Finished = dict[tuple[int, ...], Hypothesis]
+
+BEAM_LENGTH_OFFSET = 2
+"""Added to the number of tokens in the ranking: torchaudio counts the initial blank as a token, and adds 1."""
 
 
 def beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
@@ -37,8 +41,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
         options: beam width, tokens a frame.
 
     Returns:
-        The state after the last frame, hypotheses by score / (number of tokens + 2), as
-        torchaudio ranks them (it counts the initial blank as a token).
+        The state after the last frame, hypotheses ranked as torchaudio does.
     """
     hypotheses = list(state.hypotheses)
     top_k = num_candidates(state, options)
@@ -52,7 +55,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
             _finish(finished, active, scores + joined.blank)
             if expansion == options.step_max_tokens:
                 break
-            candidates = scores[:, None] + extension_gains(active, joined, state.biasing)
+            candidates = scores[:, None] + extension_gains(active, joined, state)
             sources, tokens, log_probs, totals = _best_extensions(candidates, joined, finished, options.beam_width)
             if not len(sources):
                 break
@@ -62,14 +65,12 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
                 answer = yield Extend([tokens[i] for i in missing], [active[sources[i]].state for i in missing])
                 predicted |= zip([extended[i] for i in missing], cast(Predicted, answer), strict=True)
             active = [
-                extend(active[source], token, time, log_prob, total, predicted[sequence], state.biasing)
+                extend(active[source], token, time, log_prob, total, predicted[sequence], state)
                 for sequence, source, token, log_prob, total in zip(
                     extended, sources, tokens, log_probs, totals, strict=True
                 )
             ]
-        length = state.num_committed + 2
-        ranked = sorted(finished.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
-        hypotheses = ranked[: options.beam_width]
+        hypotheses = ranked(finished.values(), state.num_committed, BEAM_LENGTH_OFFSET)[: options.beam_width]
     return state.after(hypotheses, len(encodings))
 
 

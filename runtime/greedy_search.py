@@ -33,7 +33,7 @@ def greedy_search(encodings: FloatArray, state: SearchState, options: SearchOpti
     for offset, frame in enumerate(encodings):
         for emitted in range(options.step_max_tokens + 1):
             joined = cast(Joined, (yield Join(frame, [best.prediction], top_k)))
-            gains = extension_gains([best], joined, state.biasing)[0]
+            gains = extension_gains([best], joined, state)[0]
             choice, blank = int(gains.argmax()), float(joined.blank[0])
             if blank >= gains[choice] or emitted == options.step_max_tokens:
                 best = best._replace(score=best.score + blank)
@@ -41,5 +41,5 @@ def greedy_search(encodings: FloatArray, state: SearchState, options: SearchOpti
             token = int(joined.top_ids[0, choice])
             (predicted,) = cast(Predicted, (yield Extend([token], [best.state])))
             log_prob, score = float(joined.top[0, choice]), best.score + float(gains[choice])
-            best = extend(best, token, state.num_frames + offset, log_prob, score, predicted, state.biasing)
+            best = extend(best, token, state.num_frames + offset, log_prob, score, predicted, state)
     return state.after([best], len(encodings))

@@ -19,9 +19,13 @@ from emf.runtime.search import (
     extend,
     extension_gains,
     num_candidates,
+    ranked,
 )
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
+
+MODIFIED_BEAM_LENGTH_OFFSET = 1
+"""Added to the number of tokens in the ranking: icefall counts the initial blank as a token."""
 
 
 def modified_beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
@@ -40,7 +44,7 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
     for offset, frame in enumerate(encodings):
         joined = cast(Joined, (yield Join(frame, [h.prediction for h in hypotheses], top_k)))
         scores = np.array([h.score for h in hypotheses], np.float32)
-        gains = extension_gains(hypotheses, joined, state.biasing)
+        gains = extension_gains(hypotheses, joined, state)
         # Column 0 is the blank; a hypothesis that takes it stays as it is.
         totals = scores[:, None] + np.concatenate([joined.blank[:, None], gains], axis=1)
         order = np.argsort(-totals.reshape(-1), kind="stable")[: options.beam_width]
@@ -58,12 +62,11 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
             if column:
                 token, log_prob = int(joined.top_ids[source, column - 1]), float(joined.top[source, column - 1])
                 predicted, time = predictions[source, column], state.num_frames + offset
-                successor = extend(base, token, time, log_prob, total, predicted, state.biasing)
+                successor = extend(base, token, time, log_prob, total, predicted, state)
             other = merged.get(successor.tokens)
             if other is not None:
                 score = float(np.logaddexp(np.float32(other.score), np.float32(successor.score)))
                 successor = max(other, successor, key=lambda h: h.score)._replace(score=score)
             merged[successor.tokens] = successor
-        length = state.num_committed + 1
-        hypotheses = sorted(merged.values(), key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
+        hypotheses = ranked(merged.values(), state.num_committed, MODIFIED_BEAM_LENGTH_OFFSET)
     return state.after(hypotheses, len(encodings))

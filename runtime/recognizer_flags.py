@@ -8,6 +8,7 @@ from emf.runtime.command_line import CommandParser, bounded
 from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import UsageError
 from emf.runtime.features import FRONTENDS
+from emf.runtime.fusion import DEFAULT_WEIGHT, MAX_WEIGHT, MAX_WORD_SCORE, LanguageModel
 from emf.runtime.recognizer import SEARCH_METHODS, Recognizer
 from emf.runtime.session import BACKENDS
 from emf.runtime.threads import MAX_THREADS
@@ -30,6 +31,17 @@ def add_recognizer_flags(parser: CommandParser) -> None:
     )
     parser.add_argument("--temperature", type=bounded(float, 0.01, 100), default=1.0, help="of the joiner's softmax")
     parser.add_argument("--phrases", type=Path, help="likelier phrases, one a line, with a score behind a tab")
+    parser.add_argument("--language-model", type=Path, help="n-grams of words, an ARPA file; not for greedy search")
+    parser.add_argument(
+        "--language-model-weight",
+        type=bounded(float, 0, MAX_WEIGHT),
+        help=f"of its logarithms (default: {DEFAULT_WEIGHT})",
+    )
+    parser.add_argument(
+        "--word-score",
+        type=bounded(float, -MAX_WORD_SCORE, MAX_WORD_SCORE),
+        help="added for every word with a language model (default: 0)",
+    )
     parser.add_argument("--stable-delay", type=bounded(float, 0, 3600), help="seconds until disputed words are settled")
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 
@@ -50,10 +62,20 @@ def load_recognizer(
         temperature=options.temperature,
         tail_padding=options.tail_padding,
         phrases=_read_phrases(options.phrases) if options.phrases else None,
+        language_model=_read_language_model(options),
         stable_delay=options.stable_delay,
         endpoint=endpoint,
         times=times,
     )
+
+
+def _read_language_model(options: argparse.Namespace) -> LanguageModel | None:
+    weight, word_score = options.language_model_weight, options.word_score
+    if options.language_model is None:
+        if weight is not None or word_score is not None:
+            raise UsageError("expected --language-model with its weight or --word-score; name an ARPA file")
+        return None
+    return LanguageModel.read(options.language_model, DEFAULT_WEIGHT if weight is None else weight, word_score or 0.0)
 
 
 def _read_phrases(path: Path) -> dict[str, float]:

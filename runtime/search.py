@@ -5,7 +5,7 @@ A search is a generator over the frames of one stream: it yields what it wants f
 requests of all streams.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from emf.runtime.biasing import Biasing, BiasNode
 from emf.runtime.errors import UsageError
+from emf.runtime.fusion import Fusion, WordPlace
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
 
@@ -45,8 +46,8 @@ class SearchOptions:
             raise UsageError(f"expected a blank penalty from -100 to 100, found {self.blank_penalty}")
 
 
-BIASED_CANDIDATES = 16
-"""Symbols a hypothesis that a biased search looks at: as many as the joiner graph ranks."""
+GUIDED_CANDIDATES = 16
+"""Symbols a hypothesis that a search with phrases or a language model looks at: as many as the joiner graph ranks."""
 
 
 class Hypothesis(NamedTuple):
@@ -60,6 +61,7 @@ class Hypothesis(NamedTuple):
         prediction: predictor output after the last token, shape (encoding_dim,).
         state: LSTM state after the last token.
         bias: place in the stream's `Biasing`; `None` without one. Its bonus is part of the score.
+        word: place in the stream's `Fusion`; `None` without one. The words that ended are part of the score.
     """
 
     tokens: tuple[int, ...]
@@ -69,6 +71,7 @@ class Hypothesis(NamedTuple):
     prediction: FloatArray
     state: FloatArray
     bias: BiasNode | None = None
+    word: WordPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,14 @@ class SearchState:
         num_committed: tokens that all hypotheses share and that were handed out (`commit`).
         num_frames: encoder frames searched so far.
         biasing: phrases that are likelier in this stream.
+        fusion: language model of this stream.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     num_committed: int = 0
     num_frames: int = 0
     biasing: Biasing | None = None
+    fusion: Fusion | None = None
 
     def after(self, hypotheses: Sequence[Hypothesis], num_frames: int) -> "SearchState":
         """The state with new hypotheses after `num_frames` more frames."""
@@ -112,19 +117,23 @@ Search: TypeAlias = Generator[Join | Extend, Joined | Predicted, SearchState]
 
 
 def num_candidates(state: SearchState, options: SearchOptions) -> int:
-    """How many symbols of each hypothesis to look at: no more can survive, unless biasing reorders them."""
-    return max(options.beam_width, BIASED_CANDIDATES) if state.biasing else options.beam_width
+    """How many symbols of each hypothesis to look at: no more can survive, unless something reorders them."""
+    guided = state.biasing is not None or state.fusion is not None
+    return max(options.beam_width, GUIDED_CANDIDATES) if guided else options.beam_width
 
 
-def extension_gains(active: Sequence[Hypothesis], joined: Joined, biasing: Biasing | None) -> FloatArray:
+def extension_gains(active: Sequence[Hypothesis], joined: Joined, state: SearchState) -> FloatArray:
     """What each of its best symbols adds to the score of every active hypothesis, shape (n, k), float32."""
-    if biasing is None:
-        return joined.top
-    bonus = [
-        [biasing.advance(h.bias or biasing.root, token)[1] for token in ids]
-        for h, ids in zip(active, joined.top_ids.tolist(), strict=True)
-    ]
-    return joined.top + np.array(bonus, np.float32)
+    gains, biasing, fusion = joined.top, state.biasing, state.fusion
+    if biasing is not None:
+        bonus = [
+            [biasing.advance(h.bias or biasing.root, token)[1] for token in ids]
+            for h, ids in zip(active, joined.top_ids.tolist(), strict=True)
+        ]
+        gains = gains + np.array(bonus, np.float32)
+    if fusion is not None:
+        gains = gains + fusion.gains([h.word or fusion.root for h in active], joined.top_ids)
+    return gains
 
 
 def extend(
@@ -134,9 +143,10 @@ def extend(
     log_prob: float,
     score: float,
     predicted: tuple[FloatArray, FloatArray],
-    biasing: Biasing | None,
+    state: SearchState,
 ) -> Hypothesis:
     """`base` with one more token, emitted at encoder frame `time`."""
+    biasing, fusion = state.biasing, state.fusion
     return Hypothesis(
         (*base.tokens, token),
         (*base.timestamps, time),
@@ -144,7 +154,22 @@ def extend(
         score,
         *predicted,
         None if biasing is None else biasing.advance(base.bias or biasing.root, token)[0],
+        None if fusion is None else fusion.advance(base.word or fusion.root, token),
     )
+
+
+def ranked(hypotheses: Iterable[Hypothesis], num_committed: int, length_offset: int) -> list[Hypothesis]:
+    """Hypotheses by score / (number of tokens + `length_offset`), best first."""
+    length = num_committed + length_offset
+    return sorted(hypotheses, key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
+
+
+def end_words(state: SearchState, length_offset: int) -> SearchState:
+    """The state where the stream ends, and with it the word that is open in each hypothesis; for reading only."""
+    if state.fusion is None:
+        return state
+    ended = [h._replace(score=h.score + h.word.ending) if h.word else h for h in state.hypotheses]
+    return replace(state, hypotheses=tuple(ranked(ended, state.num_committed, length_offset)))
 
 
 def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:

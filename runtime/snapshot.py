@@ -1,7 +1,7 @@
 """A stream as bytes, to go on in another process: what `Stream.snapshot` and `restore_stream` exchange."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from emf.runtime.blob import pack, unpack
 from emf.runtime.errors import SnapshotError
 from emf.runtime.features import SampleBuffer
 from emf.runtime.fields import Fields
+from emf.runtime.fusion import MAX_WEIGHT, MAX_WORD_SCORE, Fusion
 from emf.runtime.manifest import Manifest
 from emf.runtime.resampler import Resampler, ResamplerState
 from emf.runtime.search import Hypothesis, SearchState
@@ -50,6 +51,8 @@ def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
         "bias_paths": [h.bias.path if h.bias else "" for h in hypotheses],
         "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
     }
+    if state.fusion:
+        header["language_model"] = _describe_fusion(state.fusion, hypotheses)
     arrays: dict[str, Array] = {
         "samples": stream.buffer.samples,
         "history": resampler.history if resampler else np.zeros(0, np.float32),
@@ -65,6 +68,17 @@ def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
     }
     arrays |= {f"encoder.{name}": array for name, array in stream.encoder_state.arrays.items()}
     return pack(header, arrays)
+
+
+def _describe_fusion(fusion: Fusion, hypotheses: Sequence[Hypothesis]) -> dict[str, object]:
+    places = [h.word or fusion.root for h in hypotheses]
+    return {
+        "fingerprint": fusion.model.ngrams.fingerprint,
+        "weight": fusion.model.weight,
+        "word_score": fusion.model.word_score,
+        "contexts": [" ".join(fusion.model.ngrams.words[index] for index in place.context) for place in places],
+        "words": [place.word for place in places],
+    }
 
 
 def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str], table: TokenTable) -> None:
@@ -84,6 +98,8 @@ def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str],
             )
     try:
         _restore(stream, Fields(header, "snapshot"), arrays, table)
+    except SnapshotError:
+        raise
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise SnapshotError(f"the snapshot does not fit this model ({error}); use another copy") from error
 
@@ -106,7 +122,9 @@ def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], table: 
     stream.timestamps, stream.log_probs = arrays["timestamps"].tolist(), arrays["log_probs"].tolist()
     hypotheses = _hypotheses(header.integers("lengths"), arrays, stream.search_state.hypotheses[0], num_symbols)
     committed, frames = header.integer("num_committed"), header.integer("num_frames")
-    stream.search_state = _with_biasing(SearchState(hypotheses, committed, frames), header, table)
+    fusion = stream.search_state.fusion
+    biased = _with_biasing(SearchState(hypotheses, committed, frames), header, table)
+    stream.search_state = _with_fusion(biased, header, fusion, table)
 
 
 def _with_biasing(state: SearchState, header: Fields, table: TokenTable) -> SearchState:
@@ -118,6 +136,27 @@ def _with_biasing(state: SearchState, header: Fields, table: TokenTable) -> Sear
     places = [biasing.find(path) for path in header.texts("bias_paths")]
     biased = tuple(h._replace(bias=place) for h, place in zip(state.hypotheses, places, strict=True))
     return replace(state, hypotheses=biased, biasing=biasing)
+
+
+def _with_fusion(state: SearchState, header: Fields, fusion: Fusion | None, table: TokenTable) -> SearchState:
+    """The state with the language model that the snapshot tells of; `fusion` is the one at hand."""
+    if not header.has("language_model"):
+        return state
+    fields = header.fields("language_model")
+    taken, here = fields.text("fingerprint"), fusion.model.ngrams.fingerprint if fusion else "none"
+    if fusion is None or taken != here:
+        raise SnapshotError(
+            f"the snapshot was taken with another language model ({taken:.12}, here {here:.12}); "
+            "pass restore_stream the stream's own"
+        )
+    weight = fields.number("weight", 0.0, MAX_WEIGHT)
+    word_score = fields.number("word_score", -MAX_WORD_SCORE, MAX_WORD_SCORE)
+    fusion = Fusion(replace(fusion.model, weight=weight, word_score=word_score), table)
+    ids = fusion.model.ngrams.ids
+    contexts = [[ids[word] for word in context.split(" ") if word] for context in fields.texts("contexts")]
+    places = [fusion.place(c, word) for c, word in zip(contexts, fields.texts("words"), strict=True)]
+    placed = tuple(h._replace(word=place) for h, place in zip(state.hypotheses, places, strict=True))
+    return replace(state, hypotheses=placed, fusion=fusion)
 
 
 def _hypotheses(

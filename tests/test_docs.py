@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.arpa_text import SMALL, to_arpa
 from tests.signals import SAMPLE_RATE, speech_like
 
 ROOT = Path(__file__).parents[1]
@@ -16,8 +17,10 @@ def code(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.name)
-def test_code_runs(page: Path, tiny_artifact: Path) -> None:
-    names = {"artifact": str(tiny_artifact), "samples": speech_like(2.0), "sample_rate": SAMPLE_RATE}
+def test_code_runs(page: Path, tiny_artifact: Path, tmp_path: Path) -> None:
+    arpa = tmp_path / "words.arpa"
+    arpa.write_text(to_arpa(SMALL), encoding="utf-8")
+    names = {"artifact": str(tiny_artifact), "samples": speech_like(2.0), "sample_rate": SAMPLE_RATE, "arpa": arpa}
     source = code(page).replace('"artifacts/demo", backend="openvino"', "artifact")
     exec(compile(source, str(page), "exec"), names)
 
