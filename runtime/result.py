@@ -1,10 +1,6 @@
-"""What a stream has understood so far, and how tokens become words."""
+"""What a stream has understood so far."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
-
-from emf.runtime.tokens import TokenTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +52,3 @@ class Result:
     segment: int
     start_time: float
     nbest: tuple[Alternative, ...]
-
-
-def words_of(
-    table: TokenTable,
-    tokens: Sequence[int],
-    timestamps: Sequence[float],
-    log_probs: Sequence[float],
-    token_duration: float,
-) -> tuple[Word, ...]:
-    """Group tokens into words.
-
-    A word starts with its first token and ends `token_duration` seconds after its last one began;
-    its confidence is the geometric mean of its tokens' probabilities.
-    """
-    groups: list[list[int]] = []
-    for index, token in enumerate(tokens):
-        if token in table.hidden_ids:
-            continue
-        if not groups or table.starts_word(token):
-            groups.append([])
-        groups[-1].append(index)
-    words = []
-    for group in groups:
-        text = table.text(tokens[index] for index in group).strip()
-        if text:
-            confidence = min(1.0, exp(sum(log_probs[index] for index in group) / len(group)))
-            end = timestamps[group[-1]] + token_duration
-            words.append(Word(text, timestamps[group[0]], end, confidence))
-    return tuple(words)

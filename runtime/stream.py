@@ -13,6 +13,7 @@ from emf.runtime.resampler import Resampler
 from emf.runtime.search import SearchState, commit, common_prefix_length, settle
 from emf.runtime.session import FloatArray
 from emf.runtime.snapshot import take_snapshot
+from emf.runtime.transcript import Spelling, Transcript
 from emf.runtime.transducer import EncoderState
 
 
@@ -54,6 +55,7 @@ class Stream:
         self.tokens: list[int] = []
         self.timestamps: list[int] = []
         self.log_probs: list[float] = []
+        self.transcript = Transcript()
 
     def accept_waveform(self, sample_rate: int, samples: npt.ArrayLike) -> None:
         """Add audio, of any length, also none.
@@ -120,11 +122,20 @@ class Stream:
         self.step += 1
         self.buffer.drop_before(self.settings.extractor.first_sample(self.step))
 
+    def committed(self, spelling: Spelling) -> Transcript:
+        """What all hypotheses agree on; only what is new since the last call is spelt out."""
+        known = len(self.transcript.token_ids)
+        self.transcript = self.transcript.extended(
+            spelling, self.tokens[known:], self.timestamps[known:], self.log_probs[known:]
+        )
+        return self.transcript
+
     def begin_segment(self) -> None:
         """Commit the best hypothesis and go on with an empty text; all other state carries on."""
         best = self.search_state.hypotheses[0]
         settled = settle(self.search_state, self.search_state.num_frames)
         self.search_state = commit(settled, len(best.tokens))
         self.tokens, self.timestamps, self.log_probs = [], [], []
+        self.transcript = Transcript()
         self.segment += 1
         self.segment_start_frame = self.search_state.num_frames

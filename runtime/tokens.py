@@ -28,7 +28,11 @@ class TokenTable:
 
     def text(self, tokens: Iterable[int]) -> str:
         """Text of a sequence of ids."""
-        return "".join(map(self.visible, tokens)).lstrip()
+        return self.continued("", tokens)
+
+    def continued(self, text: str, tokens: Iterable[int]) -> str:
+        """Text of the ids that made `text` and of those that follow."""
+        return (text + "".join(map(self.visible, tokens))).lstrip()
 
     def starts_word(self, token: int) -> bool:
         """Whether a piece begins a new word."""

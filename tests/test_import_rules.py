@@ -58,6 +58,7 @@ LAYERS = (
         "arpa",
         "fusion",
         "result",
+        "transcript",
         "subtitles",
         "endpoint",
         "error_rate",

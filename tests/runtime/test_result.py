@@ -11,13 +11,9 @@ import pytest
 from emf.runtime import Recognizer, Result
 from emf.runtime.manifest_file import read_manifest
 from emf.runtime.recognizer import SEARCH_METHODS, seconds_per_frame
-from emf.runtime.result import words_of
 from emf.runtime.search import SearchState
-from emf.runtime.tokens import TokenTable
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
-
-TABLE = TokenTable(("<unk>", "\u2581he", "llo", "\u2581", "\u2581you", "<blank>"), frozenset({0, 5}))
 
 
 def results(recognizer: Recognizer, seconds: float, seed: int) -> Iterator[Result]:
@@ -110,32 +106,3 @@ def test_reset_begins_a_new_segment_and_loses_nothing(load: Load) -> None:
     assert sum((s.timestamps for s in segments), ()) == whole.timestamps
     assert [s.segment for s in segments] == list(range(len(segments)))
     assert all(a.start_time < b.start_time for a, b in pairwise(segments))
-
-
-@pytest.mark.parametrize(
-    ("tokens", "words"),
-    [
-        ([], []),
-        ([0, 5], []),
-        ([1], ["he"]),
-        ([1, 2, 4], ["hello", "you"]),
-        ([2, 1], ["llo", "he"]),
-        ([3, 2, 4], ["llo", "you"]),
-        ([3, 4, 3], ["you"]),
-        ([1, 0, 2], ["hello"]),
-    ],
-    ids=str,
-)
-def test_words(tokens: list[int], words: list[str]) -> None:
-    found = words_of(TABLE, tokens, [0.1 * i for i in range(len(tokens))], [-0.5] * len(tokens), 0.04)
-    assert [word.word for word in found] == words
-    assert " ".join(words) == TABLE.text(tokens).replace("  ", " ").strip()
-
-
-def test_a_words_times_and_confidence() -> None:
-    (hello, you) = words_of(TABLE, [1, 2, 4], [0.1, 0.3, 0.6], [-0.2, -0.4, -1.0], 0.04)
-    assert hello.start == 0.1
-    assert hello.end == pytest.approx(0.34)
-    assert hello.confidence == pytest.approx(2.718281828**-0.3)
-    assert you.start == 0.6
-    assert you.end == pytest.approx(0.64)
