@@ -8,17 +8,18 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.beam_search import beam_search
+from emf.runtime.beam_search import BEAM_LENGTH_OFFSET, beam_search
 from emf.runtime.biasing import Biasing
 from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import ArtifactError, UsageError
 from emf.runtime.features import feature_extractor
+from emf.runtime.fusion import Fusion, LanguageModel
 from emf.runtime.greedy_search import greedy_search
 from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import read_manifest, verify_file
-from emf.runtime.modified_beam_search import modified_beam_search
+from emf.runtime.modified_beam_search import MODIFIED_BEAM_LENGTH_OFFSET, modified_beam_search
 from emf.runtime.result import Alternative, Result
-from emf.runtime.search import Search, SearchOptions, SearchState
+from emf.runtime.search import Hypothesis, Search, SearchOptions, SearchState, end_words
 from emf.runtime.search_loop import initial_search_state, run_searches
 from emf.runtime.session import FloatArray
 from emf.runtime.snapshot import fingerprint, restore_snapshot
@@ -36,6 +37,10 @@ SEARCH_METHODS: dict[str, SearchMethod] = {
     "beam": beam_search,
     "modified_beam": modified_beam_search,
 }
+_LENGTH_OFFSETS: dict[SearchMethod, int] = {
+    beam_search: BEAM_LENGTH_OFFSET,
+    modified_beam_search: MODIFIED_BEAM_LENGTH_OFFSET,
+}
 
 
 class Recognizer:
@@ -50,6 +55,7 @@ class Recognizer:
         options: SearchOptions,
         endpoint: EndpointRules | None = None,
         biasing: Biasing | None = None,
+        language_model: LanguageModel | None = None,
     ) -> None:
         """Put the parts together; `Recognizer.load` is the usual way."""
         self.transducer = transducer
@@ -59,6 +65,7 @@ class Recognizer:
         self.endpoint = endpoint
         self._method = method
         self._biasing = biasing
+        self._fusion = self._fuse(language_model)
         self.sample_rate = settings.sample_rate
         self.seconds_per_frame = seconds_per_frame(transducer.manifest)
         self._spelling = Spelling(tokens, self.seconds_per_frame)
@@ -81,6 +88,7 @@ class Recognizer:
         step_max_tokens: int = 100,
         tail_padding: float | None = None,
         phrases: Mapping[str, float] | None = None,
+        language_model: LanguageModel | None = None,
         stable_delay: float | None = None,
         endpoint: EndpointRules | None = None,
         times: ComponentTimes | None = None,
@@ -100,6 +108,7 @@ class Recognizer:
             step_max_tokens: tokens at one frame at the most.
             tail_padding: seconds of silence appended at the end; `None` takes the frontend's default.
             phrases: phrases that are likelier here, each with the natural logarithm it adds to a transcript.
+            language_model: words that are likelier after others; not for greedy search, which has no choice.
             stable_delay: seconds after which hypotheses that still dispute a token of the best one are
                 dropped, which bounds the delay of `Result.stable_text`; `None` never drops any.
             endpoint: rules for `is_endpoint`; `None` finds no endpoints.
@@ -139,32 +148,49 @@ class Recognizer:
         tokens = load_tokens(manifest)
         biasing = Biasing(phrases, tokens) if phrases else None
         method = SEARCH_METHODS[decoding_method]
-        return cls(transducer, tokens, settings, method, options, endpoint, biasing)
+        return cls(transducer, tokens, settings, method, options, endpoint, biasing, language_model)
 
-    def create_stream(self, phrases: Mapping[str, float] | None = None) -> Stream:
-        """A new stream; `phrases`, if given, replace the recognizer's for it.
+    def create_stream(
+        self, phrases: Mapping[str, float] | None = None, language_model: LanguageModel | None = None
+    ) -> Stream:
+        """A new stream; `phrases` and `language_model`, where given, replace the recognizer's for it.
 
         Raises:
-            UsageError: a phrase cannot be written with the model's pieces.
+            UsageError: a phrase cannot be written with the model's pieces, or the language model is of no use.
         """
         biasing = self._biasing if phrases is None else Biasing(phrases, self.tokens)
-        start = replace(self._start, biasing=biasing)
+        fusion = self._fusion if language_model is None else self._fuse(language_model)
+        start = replace(self._start, biasing=biasing, fusion=fusion)
         return Stream(self.settings, self.transducer.initial_encoder_state(), start)
 
-    def restore_stream(self, blob: bytes, allow_other_precision: bool = False) -> Stream:
+    def _fuse(self, language_model: LanguageModel | None) -> Fusion | None:
+        if language_model is None:
+            return None
+        if self._method not in _LENGTH_OFFSETS:
+            raise UsageError(
+                "expected a beam search with a language model, found greedy search, which keeps one hypothesis and "
+                "has no choice; take decoding method beam or modified_beam"
+            )
+        return Fusion(language_model, self.tokens)
+
+    def restore_stream(
+        self, blob: bytes, allow_other_precision: bool = False, language_model: LanguageModel | None = None
+    ) -> Stream:
         """A stream that goes on where `Stream.snapshot` was taken, here or in another process.
 
         Args:
             blob: the snapshot's bytes.
             allow_other_precision: also take a snapshot of another precision of the same model.
+            language_model: that of the stream, if it was not the recognizer's; its weights are in the snapshot.
 
         Raises:
-            SnapshotError: the bytes are damaged, foreign, or of another model, precision or frontend.
+            SnapshotError: the bytes are damaged, foreign, or of another model, precision, frontend or
+                language model.
         """
         identity = dict(self.settings.identity)
         if allow_other_precision:
             del identity["precision"]
-        stream = self.create_stream()
+        stream = self.create_stream(language_model=language_model)
         restore_snapshot(stream, blob, identity, self.tokens)
         return stream
 
@@ -194,7 +220,8 @@ class Recognizer:
     def get_result(self, stream: Stream) -> Result:
         """What the stream's current segment says so far."""
         is_final = stream.is_final  # once, and first: another thread may just be ending the stream's input
-        best = stream.search_state.hypotheses[0]
+        hypotheses = self._hypotheses(stream, is_final)
+        best = hypotheses[0]
         committed = stream.committed(self._spelling)
         whole = committed.extended(self._spelling, best.tokens, best.timestamps, best.log_probs)
         return Result(
@@ -209,11 +236,15 @@ class Recognizer:
             stable_text=whole.text if is_final else committed.text,
             segment=stream.segment,
             start_time=stream.segment_start_frame * self.seconds_per_frame,
-            nbest=tuple(
-                Alternative(self.tokens.continued(committed.text, h.tokens), h.score)
-                for h in stream.search_state.hypotheses
-            ),
+            nbest=tuple(Alternative(self.tokens.continued(committed.text, h.tokens), h.score) for h in hypotheses),
         )
+
+    def _hypotheses(self, stream: Stream, is_final: bool) -> tuple[Hypothesis, ...]:
+        """The beam, best first; when all audio is decoded, its last words count."""
+        state = stream.search_state
+        if is_final and state.fusion is not None:
+            state = end_words(state, _LENGTH_OFFSETS[self._method])
+        return state.hypotheses
 
     def is_endpoint(self, stream: Stream) -> bool:
         """Whether the segment has ended by the recognizer's `EndpointRules`; call `reset` to begin the next."""
