@@ -11,7 +11,7 @@ from demo_labels import Span
 from torch import Tensor
 
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
-_SHARES = {"an4": 0.32, "voices": 0.32, "digits": 0.14, "commands": 0.20, "silence": 0.02}
+_SHARES = {"an4": 0.30, "voices": 0.22, "voice_words": 0.12, "digits": 0.18, "commands": 0.16, "silence": 0.02}
 _NARROW_SHARE = 0.25
 """Utterances limited to the band of 8 kHz recordings, which the digits' are."""
 
@@ -121,12 +121,12 @@ class BatchSource:
         return _level(stream, rng, strength), [span.moved(before) for span in spans]
 
     def _item(self, name: str, rng: np.random.Generator, strength: float) -> tuple[Samples, list[Span]]:
-        """One utterance, or one to five digits or one to three commands of one speaker, perturbed."""
+        """One utterance, or one to five digits, one to three commands of one speaker, perturbed; or voices' words."""
         first = _draw(self._pools[name], rng)
         utterances = [first]
-        if name in self._by_speaker:
-            longest = 5 if name == "digits" else 3
-            others = self._by_speaker[name][first.speaker]
+        if name in self._by_speaker or name == "voice_words":
+            longest = 3 if name == "commands" else 5
+            others = self._by_speaker[name][first.speaker] if name in self._by_speaker else self._pools[name]
             utterances += [_draw(others, rng) for _ in range(int(rng.integers(longest)))]
         parts: list[Samples] = []
         spans: list[Span] = []

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,20 +82,22 @@ def _held_out_command_speaker(speaker: str) -> bool:
     return hashlib.sha256(speaker.encode()).digest()[0] % COMMAND_DEV_SHARE == 0
 
 
-def load_corpora(data: Path, speech: Iterable[Path] = (), alignments: Path | None = None) -> dict[str, Split]:
+def load_corpora(data: Path, speech: Sequence[Path] = (), alignments: Path | None = None) -> dict[str, Split]:
     """Load everything under `data` that its README lists for training, and folders of synthesised speech.
 
     Args:
         data: folder that holds `an4`, `fsdd`, `speech_commands`, `speech_commands_yesno` and `librispeech_train`.
-        speech: folders written by `speak_demo.py`, used for training only.
+        speech: folders written by `speak_demo.py`, used for training only; single words where the name says `words`.
         alignments: see `load_folder`.
 
     Returns:
-        `an4`, `digits`, `commands`, `books` and `voices`.
+        `an4`, `digits`, `commands`, `books`, `voices` and `voice_words`.
     """
+    sentences, words = ([f for f in speech if ("words" in f.name) == single] for single in (False, True))
     return load_held_out(data, alignments) | {
         "books": Split(load_folder(data / "librispeech_train"), []),
-        "voices": Split([utterance for folder in speech for utterance in load_folder(folder, alignments)], []),
+        "voices": Split([utterance for folder in sentences for utterance in load_folder(folder, alignments)], []),
+        "voice_words": Split([utterance for folder in words for utterance in load_folder(folder, alignments)], []),
     }
 
 
