@@ -138,6 +138,7 @@ def _write_files(source: SourceModel, root: Path, options: ExportOptions) -> Man
         graphs=tuple(graphs),
         tool_versions=tool_versions(),
         provenance={"model": source.name, "checkpoint_sha256": source.checkpoint_sha256, "opset": options.opset},
+        confidence=source.confidence,
     )
 
 

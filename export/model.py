@@ -14,6 +14,7 @@ from emf.export.checkpoint import build_rnnt, load_state_dict
 from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats, read_json
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
+from emf.runtime.confidence import Calibration
 from emf.runtime.errors import CheckpointError, UsageError
 from emf.runtime.manifest import Frontend, Geometry, Manifest
 from emf.runtime.manifest_file import sha256_of
@@ -34,6 +35,7 @@ class SourceModel:
         frontend: features it expects.
         pieces: its vocabulary.
         checkpoint_sha256: of the checkpoint file.
+        confidence: calibrates the confidence of words, where that was measured.
     """
 
     name: str
@@ -42,6 +44,7 @@ class SourceModel:
     frontend: Frontend
     pieces: Pieces
     checkpoint_sha256: str
+    confidence: Calibration | None = None
 
 
 def load_model(
@@ -99,7 +102,7 @@ def _load_demo() -> SourceModel:
         if not (folder / "model.pt").is_file():
             raise CheckpointError(f"{folder}: expected the demo model's files; reinstall emformer-deploy")
         frontend = read_json(folder / "frontend.json") if (folder / "frontend.json").is_file() else {}
-        return _load_files(
+        source = _load_files(
             "demo",
             folder / "model.pt",
             folder / "model.json",
@@ -107,6 +110,8 @@ def _load_demo() -> SourceModel:
             folder / "global_stats.json",
             frontend,
         )
+        curve = folder / "confidence.json"
+        return replace(source, confidence=Calibration(**read_json(curve))) if curve.is_file() else source
 
 
 def _load_librispeech() -> SourceModel:

@@ -48,6 +48,15 @@ def normalize(text: str) -> str:
 
 def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Errors:
     """Edit operations of a shortest alignment (Levenshtein), substitutions before deletions and insertions."""
+    return _align(reference, hypothesis)[0]
+
+
+def matches(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[bool, ...]:
+    """Whether each item of the hypothesis stands in the reference, in the alignment that `count_errors` counts."""
+    return _align(reference, hypothesis)[1]
+
+
+def _align(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[Errors, tuple[bool, ...]]:
     rows, columns = len(reference) + 1, len(hypothesis) + 1
     distance = np.zeros((rows, columns), np.int32)
     distance[:, 0] = np.arange(rows)
@@ -57,17 +66,19 @@ def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) 
             change = reference[i - 1] != hypothesis[j - 1]
             distance[i, j] = min(distance[i - 1, j - 1] + change, distance[i - 1, j] + 1, distance[i, j - 1] + 1)
     substitutions = deletions = insertions = 0
+    matched = [False] * len(hypothesis)
     i, j = rows - 1, columns - 1
     while i or j:
         change = bool(i and j) and reference[i - 1] != hypothesis[j - 1]
         if i and j and distance[i, j] == distance[i - 1, j - 1] + change:
             substitutions += change
+            matched[j - 1] = not change
             i, j = i - 1, j - 1
         elif i and distance[i, j] == distance[i - 1, j] + 1:
             deletions, i = deletions + 1, i - 1
         else:
             insertions, j = insertions + 1, j - 1
-    return Errors(substitutions, deletions, insertions, len(reference))
+    return Errors(substitutions, deletions, insertions, len(reference)), tuple(matched)
 
 
 def word_errors(pairs: Iterable[tuple[str, str]]) -> Errors:

@@ -30,6 +30,10 @@ class Fields:
         """Whether the object has this field."""
         return name in self._values
 
+    def is_null(self, name: str) -> bool:
+        """Whether the field is null."""
+        return self._get(name) is None
+
     def _get(self, name: str) -> Any:
         self.require(name in self._values, f"field {name!r} is missing")
         return self._values[name]

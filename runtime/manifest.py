@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emf.runtime.confidence import Calibration
 from emf.runtime.errors import ArtifactError
 
 GRAPH_NAMES = ("encoder", "predictor", "joiner")
@@ -126,7 +127,8 @@ class Manifest:
     """The whole artifact. `root` is the folder it was read from and is not stored.
 
     `blank_penalties` holds, by variant, what decoding subtracts from the blank's logit where
-    quantization made a variant delete words; 0 where nothing is said.
+    quantization made a variant delete words; 0 where nothing is said. `confidence` calibrates the
+    confidence of words; without it they have their tokens' mean probability.
     """
 
     geometry: Geometry
@@ -137,6 +139,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
     blank_penalties: Mapping[str, float] = field(default_factory=dict)
+    confidence: Calibration | None = None
     root: Path = Path()
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
+from emf.runtime.confidence import MAX_OFFSET, MAX_SLOPE, MIN_SLOPE, Calibration
 from emf.runtime.errors import ArtifactError, ArtifactNotFound
 from emf.runtime.fields import Fields
 from emf.runtime.manifest import (
@@ -115,6 +116,7 @@ def _parse(fields: Fields) -> Manifest:
         provenance=fields.mapping("provenance"),
         results=fields.mapping("results"),
         blank_penalties=_parse_blank_penalties(fields),
+        confidence=_parse_confidence(fields),
     )
     _check_consistency(manifest, fields)
     return manifest
@@ -127,6 +129,14 @@ def _parse_blank_penalties(fields: Fields) -> dict[str, float]:
     names = fields.mapping("blank_penalties")
     penalties = fields.fields("blank_penalties")
     return {name: penalties.number(name, -100.0, 100.0) for name in names}
+
+
+def _parse_confidence(fields: Fields) -> Calibration | None:
+    """Optional: `emf-confidence` writes it."""
+    if not fields.has("confidence") or fields.is_null("confidence"):
+        return None
+    curve = fields.fields("confidence")
+    return Calibration(curve.number("slope", MIN_SLOPE, MAX_SLOPE), curve.number("offset", -MAX_OFFSET, MAX_OFFSET))
 
 
 def _parse_geometry(fields: Fields) -> Geometry:

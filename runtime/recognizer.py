@@ -68,7 +68,7 @@ class Recognizer:
         self._fusion = self._fuse(language_model)
         self.sample_rate = settings.sample_rate
         self.seconds_per_frame = seconds_per_frame(transducer.manifest)
-        self._spelling = Spelling(tokens, self.seconds_per_frame)
+        self._spelling = Spelling(tokens, self.seconds_per_frame, transducer.manifest.confidence)
         blank_id, lstm_state = transducer.blank_id, transducer.initial_predictor_state()
         self._start = initial_search_state(transducer, blank_id, lstm_state)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import exp
 
+from emf.runtime.confidence import Calibration
 from emf.runtime.result import Word
 from emf.runtime.tokens import TokenTable
 
@@ -16,10 +17,12 @@ class Spelling:
     Attributes:
         table: their pieces.
         seconds_per_frame: stream time of an encoder frame.
+        calibration: makes the confidence of words a probability; `None` leaves it raw.
     """
 
     table: TokenTable
     seconds_per_frame: float
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,14 @@ class Transcript:
         """The word that these tokens make, if it has a character.
 
         It starts with its first token and ends a frame after its last one began; its confidence is the geometric
-        mean of its tokens' probabilities.
+        mean of its tokens' probabilities, calibrated where there is a curve for it.
         """
         text = spelling.table.text(self.token_ids[index] for index in indices).strip()
         if not text:
             return []
         confidence = min(1.0, exp(sum(self.log_probs[index] for index in indices) / len(indices)))
+        if spelling.calibration is not None:
+            confidence = spelling.calibration(confidence)
         start, end = self.timestamps[indices[0]], self.timestamps[indices[-1]] + spelling.seconds_per_frame
         return [Word(text, start, end, confidence)]
 

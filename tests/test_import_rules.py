@@ -50,7 +50,7 @@ ONLY_IMPORTER = {
 # Inside the runtime, imports run one way: a module imports from its own line and from those above it.
 LAYERS = (
     {"errors"},
-    {"fields", "manifest", "manifest_file", "threads", "machine"},
+    {"fields", "confidence", "manifest", "manifest_file", "threads", "machine"},
     {
         "tokens",
         "biasing",
@@ -62,6 +62,7 @@ LAYERS = (
         "subtitles",
         "endpoint",
         "error_rate",
+        "reliability",
         "speech_manifest",
     },
     {"session"},
@@ -74,8 +75,8 @@ LAYERS = (
     {"clock", "batching", "capacity", "engine_options", "engine_metrics", "meter", "outbox", "slot"},
     {"dispatcher", "callbacks"},
     {"handle", "engine"},
-    {"transcription", "bench", "load"},
-    {"command_line", "recognizer_flags", "transcribe", "bench_command"},
+    {"transcription", "bench", "baselines", "plots", "bench_plots", "load"},
+    {"command_line", "recognizer_flags", "transcribe", "confidence_command", "bench_command"},
 )
 
 

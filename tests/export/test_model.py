@@ -11,6 +11,7 @@ import torch
 
 from emf.export.model import load_checkpoint, load_model
 from emf.export.torchaudio_loader import load_torchaudio
+from emf.runtime.confidence import Calibration
 from emf.runtime.errors import CheckpointError, EmfError, UsageError
 from emf.runtime.manifest import Manifest, Vocabulary
 from emf.runtime.manifest_file import describe_file, sha256_of
@@ -86,6 +87,18 @@ def test_unknown_models(name: str) -> None:
 def test_bundled_models_bring_their_own(name: str, flag: str) -> None:
     with pytest.raises(UsageError, match="brings its own"):
         load_model(name, **{flag: Path("file")})  # type: ignore[arg-type]
+
+
+def test_the_demo_brings_its_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one was measured, it lies beside the checkpoint."""
+    for path in (Path(__file__).parents[2] / "export" / "demo").iterdir():
+        if path.is_file():
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "confidence.json").unlink(missing_ok=True)
+    monkeypatch.setattr("emf.export.model.resources.files", lambda _: tmp_path)
+    assert load_model("demo").confidence is None
+    (tmp_path / "confidence.json").write_text('{"slope": 0.5, "offset": 1.25}', encoding="utf-8")
+    assert load_model("demo").confidence == Calibration(0.5, 1.25)
 
 
 def test_the_demo() -> None:

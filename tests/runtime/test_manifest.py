@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from emf.runtime import ArtifactError, ArtifactNotFound, EmfError, Recognizer
+from emf.runtime.confidence import Calibration
 from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import SCHEMA_VERSION, read_manifest, verify_file, write_manifest
 from emf.runtime.session import BACKENDS
@@ -34,6 +35,13 @@ def test_round_trip(tiny_artifact: Path, tmp_path: Path) -> None:
     write_manifest(manifest, manifest.root)
     assert read_manifest(manifest.root) == manifest
     assert [path.name for path in manifest.root.glob("*.partial")] == []
+
+
+def test_round_trip_of_a_calibration(tiny_artifact: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(copy_artifact(tiny_artifact, tmp_path / "copy"))
+    assert manifest.confidence is None
+    write_manifest(replace(manifest, confidence=Calibration(0.75, -0.5)), manifest.root)
+    assert read_manifest(manifest.root).confidence == Calibration(0.75, -0.5)
 
 
 def test_what_it_says(tiny_artifact: Path) -> None:
@@ -201,11 +209,15 @@ WRONG: dict[Place, list[Any]] = {
     ("graphs", 0, "states", 1, "axis"): [9, -1, None, 7],
     ("tool_versions",): [None, []],
 }
+OPTIONAL: dict[Place, list[Any]] = {
+    ("blank_penalties",): [None, [], {"onnxruntime/fp32": "much"}],
+    ("confidence",): [[], 1.0, {}, {"slope": 0.0, "offset": 0.0}, {"slope": -1.0, "offset": 0.0}, {"slope": 1.0}],
+}
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(place, value) for place, values in WRONG.items() for value in values],
+    [(place, value) for place, values in (WRONG | OPTIONAL).items() for value in values],
     ids=lambda part: str(part)[:50],
 )
 def test_wrong_values(artifact: Path, place: Place, value: Any) -> None:
