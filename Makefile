@@ -23,6 +23,8 @@ demo: $(ARTIFACT)/manifest.json
 		echo "== $$backend"; \
 		$(BIN)/emf-transcribe $(ARTIFACT) $(RECORDINGS) --backend $$backend --reference $(RECORDINGS) || exit 1; \
 	done
+	@echo "== while it is spoken: stable text | what may still change; then words with times"
+	@$(BIN)/emf-transcribe $(ARTIFACT) export/demo/recordings/date.flac --partial --stable-delay 1 --format srt 2>&1
 
 # mypy finds the namespace package `emf` through a link to this folder.
 types: $(INSTALLED)

@@ -58,11 +58,11 @@ def _work(options: argparse.Namespace) -> Outcome:
     for batch in progress(batches, len(batches), "transcribing", "batch"):
         recordings = [(utterance.path, _blocks(utterance.path, options)) for utterance in batch]
         transcriptions, seconds = transcribe_recordings(
-            recognizer, recordings, _show_partial if options.partial else None
+            recognizer, recordings, _partial_display() if options.partial else None
         )
         done += transcriptions
         spent += seconds
-        if options.partial:
+        if options.partial and sys.stderr.isatty():
             sys.stderr.write("\n")
     audio = sum(t.duration_s for t in done)
     document: dict[str, Any] = {"results": [t.as_document() for t in done], "rtf": spent / audio if audio else 0.0}
@@ -100,9 +100,20 @@ def _references(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
     return [by_path[u.path.resolve()] for u in utterances]
 
 
-def _show_partial(result: Result) -> None:
-    unstable = result.text[len(result.stable_text) :]
-    sys.stderr.write(f"\r\033[K{result.stable_text}\033[2m{unstable}\033[0m" if sys.stderr.isatty() else "")
+def _partial_display() -> Callable[[Result], None]:
+    """Shows text as it grows: on a terminal in place, what may still change dimmed; else a line a change."""
+    last = ""
+
+    def show(result: Result) -> None:
+        nonlocal last
+        stable, unstable = result.stable_text, result.text[len(result.stable_text) :]
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{stable}\033[2m{unstable}\033[0m")
+        elif (line := f"{stable}|{unstable}") != last:
+            sys.stderr.write(f"{line}\n")
+            last = line
+
+    return show
 
 
 def _as_text(done: Sequence[Transcription], document: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The emf-transcribe command, run as a user runs it."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 
 from emf.runtime.transcribe import main
-from tests.signals import speech_like
+from tests.signals import SAMPLE_RATE, speech_like
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +113,16 @@ def test_wrong_usage_takes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         main(["somewhere", "x.wav", "--beam-width", "none"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_partial_text_grows_and_its_stable_part_never_changes(
+    capsys: pytest.CaptureFixture[str], tiny_artifact: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "speech.wav", speech_like(4.0), SAMPLE_RATE, subtype="FLOAT")
+    assert main([str(tiny_artifact), str(tmp_path / "speech.wav"), "--partial", "--stable-delay", "0.5"]) == 0
+    printed = capsys.readouterr()
+    lines = [line.split("|") for line in printed.err.splitlines() if "|" in line]
+    stable = [line[0] for line in lines]
+    assert len(lines) > 3 and stable[-1] and lines == [line for line in lines if len(line) == 2]
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(stable))
+    assert printed.out.strip() == "".join(lines[-1])
