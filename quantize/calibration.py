@@ -36,13 +36,15 @@ class CalibrationOptions:
 
     Attributes:
         num_samples: samples of each graph at the most.
-        seed: of the reservoirs.
+        seed: of the reservoirs, and of the order of utterances.
         beam_width: of the search whose hypotheses are recorded.
+        max_seconds: of audio decoded, whole utterances until it is reached.
     """
 
     num_samples: int = 300
     seed: int = 0
     beam_width: int = 10
+    max_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,8 @@ def calibrate(
 
     Args:
         manifest: of an artifact with a float variant.
-        utterances: speech.
-        options: how much to keep.
+        utterances: speech, of which a random part is decoded if there is more than needed.
+        options: how much to decode and to keep.
         progress: wraps the loop over utterances.
 
     Raises:
@@ -147,7 +149,10 @@ def calibrate(
     recognizer = _recording_recognizer(manifest, recorders, options)
     digest, seconds, peak = hashlib.sha256(), 0.0, 0.0
     files = []
-    for utterance in progress(utterances):
+    order = np.random.default_rng(options.seed).permutation(len(utterances))
+    for utterance in progress([utterances[index] for index in order]):
+        if seconds >= options.max_seconds:
+            break
         samples = load_samples(utterance, recognizer.sample_rate)
         seconds += len(samples) / recognizer.sample_rate
         peak = max(peak, float(np.max(np.abs(samples), initial=0.0)))

@@ -35,6 +35,9 @@ def make_parser() -> CommandParser:
         "--components", type=_components, default={}, metavar="NAME=PRECISION,…", help="exceptions by graph"
     )
     parser.add_argument("--calibration", type=Path, help="manifest.tsv or folder of speech; the demo's if absent")
+    parser.add_argument(
+        "--calibration-seconds", type=bounded(float, 1, 1e6), default=600.0, help="audio decoded (default: 600)"
+    )
     parser.add_argument("--num-samples", type=bounded(int, 1, 100_000), default=300, help="inputs kept of each graph")
     parser.add_argument("--seed", type=bounded(int, 0, 2**31), default=0, help="of the choice of inputs")
     parser.add_argument("--dev", type=Path, help="manifest.tsv with transcripts, for auto to search on")
@@ -113,7 +116,7 @@ def _calibration(manifest: Manifest, needed: bool, options: argparse.Namespace) 
     def show(utterances: Sequence[Utterance]) -> Iterable[Utterance]:
         return progress(utterances, len(utterances), "calibrating", "file")
 
-    chosen = CalibrationOptions(num_samples=options.num_samples, seed=options.seed)
+    chosen = CalibrationOptions(options.num_samples, options.seed, max_seconds=options.calibration_seconds)
     return calibrate(manifest, read_corpus(options.calibration), chosen, show)
 
 

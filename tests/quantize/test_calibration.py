@@ -40,7 +40,7 @@ def test_hypotheses_off_the_best_path_are_recorded(calibration: CalibrationSet) 
 
 
 def test_the_description_names_files_and_seed(calibration: CalibrationSet, speech: Path) -> None:
-    files = calibration.description["files"]
+    files = sorted(calibration.description["files"], key=lambda file: str(file["name"]))
     assert files == [{"name": f"{i}.wav", "sha256": sha256_of(speech.parent / f"{i}.wav")} for i in range(3)]
     assert calibration.description["seed"] == 0
 
@@ -83,3 +83,13 @@ def test_a_missing_transcript_is_refused(tmp_path: Path, speech: Path) -> None:
     (tmp_path / "manifest.tsv").write_text(f"path\ttranscript\n{speech.parent / '0.wav'}\t\n", encoding="utf-8")
     with pytest.raises(AudioError, match="expected a transcript"):
         read_corpus(tmp_path, transcripts=True)
+
+
+def test_no_more_audio_is_decoded_than_asked_for(tiny_artifact: Path, speech: Path) -> None:
+    utterances = read_corpus(speech)
+    some, again, other = (
+        calibrate(read_manifest(tiny_artifact), utterances, CalibrationOptions(8, seed, 4, max_seconds=2.0)).description
+        for seed in (1, 1, 2)
+    )
+    assert 2.0 <= some["seconds"] < 4.6 and len(some["files"]) < len(utterances)
+    assert some["files"] == again["files"] != other["files"]
