@@ -16,7 +16,7 @@ from emf.runtime.bench_plots import write_plots
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.load import Load, find_capacity, run_load
-from emf.runtime.machine import describe_machine
+from emf.runtime.machine import StolenTime, describe_machine
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.recognizer_flags import add_recognizer_flags, load_recognizer
 from emf.runtime.resampler import Resampler
@@ -26,6 +26,7 @@ from emf.runtime.threads import resolve_num_threads
 from emf.runtime.timing import ComponentTimes
 
 _LOGGER = logging.getLogger(__name__)
+_MUCH_STOLEN = 0.02
 
 
 def make_parser() -> CommandParser:
@@ -63,6 +64,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     load_s = time.perf_counter() - begin
     recordings = read_recordings(options.audio, recognizer.sample_rate, options.max_seconds)
     threads = resolve_num_threads(options.num_threads)
+    stolen = StolenTime()
     baseline: Baseline | None = None
     if options.compare:
         manifest = recognizer.transducer.manifest
@@ -88,11 +90,18 @@ def _work(options: argparse.Namespace) -> Outcome:
         document[options.compare] = theirs.as_document()
         document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]
         document["tokens_equal"] = ours.tokens == theirs.tokens
+    document["stolen_share"] = stolen.share()
     if options.out:
         measured = {document["variant"]: ours} | ({options.compare: theirs} if baseline else {})
         manifest = recognizer.transducer.manifest
         hop = manifest.frontend.hop_length / manifest.frontend.sample_rate
         _write(options.out, document, measured, manifest.geometry.segment_length * hop)
+    if (document["stolen_share"] or 0.0) > _MUCH_STOLEN:
+        _LOGGER.warning(
+            "the host gave %.0f %% of this machine's processor time to others: latencies are too high, repeat the "
+            "measurement on an idle host",
+            100 * document["stolen_share"],
+        )
     return Outcome(document, _describe(document, options.compare))
 
 
