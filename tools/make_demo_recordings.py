@@ -14,23 +14,22 @@ import soxr
 from demo_voices import SAMPLE_RATE, Samples, run_program, spoken_text, trimmed
 
 _RECORDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("digits", "flite-slt", ("three one four one five nine two six five", "oh two seven eight")),
+    ("digits", "flite-rms", ("three one four one five nine two six five", "oh two seven eight")),
     ("name", "flite-rms", ("e m f o r m e r", "s t r e a m i n g")),
-    ("date", "flite-awb", ("june eleventh nineteen sixty seven", "enter forty two")),
-    ("commands", "espeak-en-us", ("go left", "stop", "repeat", "erase x y z seventy five")),
+    ("date", "flite-slt", ("march fifteenth nineteen eighty four", "enter fifty one")),
+    ("commands", "espeak-en-us", ("go left", "stop", "repeat", "erase q r s", "enter fifty one")),
     (
         "dictation",
-        "flite-slt",
+        "flite-rms",
         (
             "start",
             "j o h n s o n",
             "five seven two one m a p l e",
             "p i t t s b u r g h",
             "one five two one three",
-            "four one two five five five oh one nine eight",
-            "march fifteenth nineteen eighty four",
-            "rubout g m e f three nine",
-            "enter four hundred and twenty",
+            "december thirty first nineteen eighty nine",
+            "rubout n f e i twenty six",
+            "enter six hundred and twelve",
             "help",
             "yes",
             "stop",
