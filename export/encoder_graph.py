@@ -91,7 +91,8 @@ class EncoderGraph(nn.Module):
         caches: list[Tensor] = []
         if self.has_cache:
             cache_bias = _mask(given["past_length"], geometry.left_context_length)
-            caches = list(torch.split(given["attention_cache"].to(torch.float32), self.num_heads, dim=1))
+            parts = torch.split(given["attention_cache"], self.num_heads, dim=1)
+            caches = [part.to(torch.float32) for part in parts]
         if self.has_memory:
             segments = given["past_length"].div(geometry.frames_per_step, rounding_mode="trunc")
             memory_bias = _mask(segments, geometry.max_memory_size)

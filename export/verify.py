@@ -23,7 +23,8 @@ from emf.runtime.transducer import EncoderState, Transducer, open_transducer
 _LOGGER = logging.getLogger(__name__)
 
 BEAM_WIDTH = 10
-SCORE_TOLERANCE = 1e-3
+SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-1}
+"""How far scores may lie apart, by the precision of the encoder's cache; ten times the tolerance of a tensor."""
 MIN_CHAINED_TOKENS = 64
 Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
 
@@ -86,6 +87,8 @@ class _EngineRollout:
         self.deviations = deviations
         self.beam_width = beam_width
         self.encoder_state = transducer.initial_encoder_state()
+        halves = any(tensor.dtype == "float16" for tensor in transducer.graphs["encoder"].inputs)
+        self.score_tolerance = SCORE_TOLERANCE["float16" if halves else "float32"]
         start = transducer.initial_predictor_state()
         self.search_state = initial_search_state(transducer, transducer.blank_id, start)
         self.tokens_equal = True
@@ -113,16 +116,17 @@ class _EngineRollout:
             if hypothesis.tokens in scores:
                 error = abs(hypothesis.score - scores[hypothesis.tokens])
                 self.score_error = max(self.score_error, error)
-                self.scores_equal &= error <= score_tolerance(hypothesis.score, self.search_state.num_frames)
+                rounding = score_rounding(hypothesis.score, self.search_state.num_frames)
+                self.scores_equal &= error <= self.score_tolerance + rounding
 
 
-def score_tolerance(score: float, num_frames: int) -> float:
-    """How far two scores of the same hypothesis may lie apart.
+def score_rounding(score: float, num_frames: int) -> float:
+    """How far rounding alone moves two scores of the same hypothesis apart.
 
     Both are sums over all frames so far, in float32 as torchaudio keeps them: every addition rounds
     by up to half a unit in the score's last place, and n roundings wander off by its square root of n.
     """
-    return SCORE_TOLERANCE + 0.5 * float(np.spacing(np.float32(abs(score)))) * math.sqrt(num_frames)
+    return 0.5 * float(np.spacing(np.float32(abs(score)))) * math.sqrt(num_frames)
 
 
 def in_time_order(state: EncoderState, transducer: Transducer, name: str) -> FloatArray:

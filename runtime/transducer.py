@@ -9,6 +9,7 @@ import numpy.typing as npt
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
+from emf.runtime.state_batch import StateBatcher
 from emf.runtime.timing import ComponentTimes, TimedSession
 
 
@@ -45,13 +46,20 @@ class Joined:
 class Transducer:
     """The three graphs of one variant in one engine. Holds no stream's state; safe to share."""
 
-    def __init__(self, manifest: Manifest, graphs: Mapping[str, GraphSpec], sessions: Mapping[str, Session]) -> None:
-        """Take open sessions for `encoder`, `predictor` and `joiner`."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        graphs: Mapping[str, GraphSpec],
+        sessions: Mapping[str, Session],
+        num_threads: int = 1,
+    ) -> None:
+        """Take open sessions for `encoder`, `predictor` and `joiner`; `num_threads` lay out large batches."""
         self.manifest = manifest
         self.graphs = graphs
         self.blank_id = manifest.vocabulary.blank_id
         self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
         self._encoder_states = graphs["encoder"].states
+        self._batcher = StateBatcher(num_threads)
         (self._lstm,) = graphs["predictor"].states
         self._top_k = _size(graphs["joiner"], "top_log_probs")
         self.variant = f"{graphs['encoder'].backend}/{graphs['encoder'].precision}"
@@ -82,12 +90,9 @@ class Transducer:
 
     def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
         """As `encode`, but the states stay as they are until the function returned is called."""
-        inputs: dict[str, Array] = {"features": features}
-        for state in self._encoder_states:
-            arrays = [owner.arrays[state.input] for owner in states]
-            inputs[state.input] = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         wanted = ["encoding", *(state.output for state in self._encoder_states)]
-        outputs = self._encoder.run(inputs, wanted)
+        with self._batcher.batch([owner.arrays for owner in states]) as arrays:
+            outputs = self._encoder.run({"features": features, **arrays}, wanted)
 
         def advance() -> None:
             for row, owner in enumerate(states):
@@ -176,4 +181,4 @@ def open_transducer(
     for name in GRAPH_NAMES:
         session = open_session(manifest, graphs[name], num_threads)
         sessions[name] = session if times is None else TimedSession(session, name, times)
-    return Transducer(manifest, graphs, sessions)
+    return Transducer(manifest, graphs, sessions, num_threads)

@@ -67,7 +67,7 @@ LAYERS = (
     },
     {"session"},
     {"session_onnxruntime", "session_openvino"},
-    {"audio", "resampler", "blob", "mel", "features", "timing"},
+    {"audio", "resampler", "blob", "mel", "features", "timing", "state_batch"},
     {"transducer"},
     {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop"},
     {"stream", "snapshot"},

@@ -11,7 +11,20 @@ from demo_labels import Span
 from torch import Tensor
 
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
-_SHARES = {"an4": 0.30, "voices": 0.22, "voice_words": 0.12, "digits": 0.18, "commands": 0.16, "silence": 0.02}
+_SHARES = {
+    "an4": 0.27,
+    "voices": 0.16,
+    "voice_words": 0.10,
+    "cut_words": 0.12,
+    "digits": 0.20,
+    "commands": 0.13,
+    "silence": 0.02,
+}
+_SINGLE_WORDS = ("voice_words", "cut_words", "digits", "commands")
+_FEW_SPEAKERS = "digits"
+"""A corpus of so few speakers that it is perturbed twice as strongly."""
+_TRIMMED_SECONDS = 0.05
+"""Most that is cut off either end of a single word, as recordings trimmed by level are."""
 _NARROW_SHARE = 0.25
 """Utterances limited to the band of 8 kHz recordings, which the digits' are."""
 
@@ -55,7 +68,7 @@ class BatchSource:
         self._seconds = seconds
         self._pools = {name: split.train for name, split in corpora.items()}
         self._seed = seed
-        self._by_speaker: dict[str, dict[str, list[Utterance]]] = {"digits": {}, "commands": {}}
+        self._by_speaker: dict[str, dict[str, list[Utterance]]] = {"digits": {}, "commands": {}, "cut_words": {}}
         for name, speakers in self._by_speaker.items():
             for utterance in self._pools[name]:
                 speakers.setdefault(utterance.speaker, []).append(utterance)
@@ -124,7 +137,7 @@ class BatchSource:
         """One utterance, or one to five digits, one to three commands of one speaker, perturbed; or voices' words."""
         first = _draw(self._pools[name], rng)
         utterances = [first]
-        if name in self._by_speaker or name == "voice_words":
+        if name in _SINGLE_WORDS:
             longest = 3 if name == "commands" else 5
             others = self._by_speaker[name][first.speaker] if name in self._by_speaker else self._pools[name]
             utterances += [_draw(others, rng) for _ in range(int(rng.integers(longest)))]
@@ -135,11 +148,20 @@ class BatchSource:
             if parts:
                 parts.append(np.zeros(int(rng.integers(6400)), np.float32))
                 used += parts[-1].size
-            parts.append(_floats(utterance.samples))
+            samples = _floats(utterance.samples)
+            parts.append(_trimmed(samples, rng, strength) if name in _SINGLE_WORDS else samples)
             spans += [span.moved(used) for span in _spans(utterance)]
             used += parts[-1].size
-        samples, speed = _perturb(np.concatenate(parts), rng, strength)
+        samples, speed = _perturb(np.concatenate(parts), rng, strength * (2 if name == _FEW_SPEAKERS else 1))
         return samples, [span.moved(0, speed) for span in spans]
+
+
+def _trimmed(samples: Samples, rng: np.random.Generator, strength: float) -> Samples:
+    """Some single words without a little of their beginning and end."""
+    if rng.random() > strength:
+        return samples
+    begin, end = (rng.uniform(0.0, _TRIMMED_SECONDS, 2) * SAMPLE_RATE).astype(int)
+    return samples[begin : samples.size - end] if samples.size > 4 * (begin + end) else samples
 
 
 def _perturb(samples: Samples, rng: np.random.Generator, strength: float) -> tuple[Samples, float]:

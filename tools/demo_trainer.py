@@ -53,14 +53,21 @@ class Trainer:
         pieces: the SentencePiece processor.
         peak: largest learning rate.
         ctc_weight: weight of a CTC loss on the label head beside the RNN-T loss, once there are no labels any more.
+        bfloat16: compute the encoder in bfloat16; losses and weights stay in float32.
     """
 
     def __init__(
-        self, config: dict[str, Any], frontend: Frontend, pieces: Any, peak: float, ctc_weight: float = 0.0
+        self,
+        config: dict[str, Any],
+        frontend: Frontend,
+        pieces: Any,
+        peak: float,
+        ctc_weight: float = 0.0,
+        bfloat16: bool = False,
     ) -> None:
         """Build everything with fresh weights."""
         self.config, self.frontend, self.pieces, self.peak = config, frontend, pieces, peak
-        self.ctc_weight = ctc_weight
+        self.ctc_weight, self.bfloat16 = ctc_weight, bfloat16
         self.model = build(config)
         self.label_head = torch.nn.Linear(config["encoding_dim"], config["num_symbols"])
         self.parameters = [*self.model.parameters(), *self.label_head.parameters()]
@@ -88,7 +95,9 @@ class Trainer:
         """One step of the optimizer: labels of frames first, then RNN-T loss too; books by CTC alone."""
         torch.manual_seed(self.step)
         features, lengths = self.features(batch, rng, strength(progress))
-        encodings, frames = self.model.transcribe(features, lengths)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            encodings, frames = self.model.transcribe(features, lengths)
+        encodings = encodings.float()
         targets = [torch.tensor(ids, dtype=torch.long) for ids in self.pieces.encode(batch.transcripts)]
         counts = torch.tensor([len(ids) for ids in targets])
         padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True)

@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--max-minutes", type=float, default=90.0)
     parser.add_argument("--peak", type=float, default=1e-3, help="largest learning rate")
     parser.add_argument("--ctc-weight", type=float, default=0.0, help="of a CTC loss beside RNN-T, with --initial")
+    parser.add_argument("--bfloat16", action="store_true", help="compute the encoder in bfloat16")
     parser.add_argument("--batch-seconds", type=float, default=16.0, help="audio in one batch")
     parser.add_argument("--left-context", type=int, default=CONFIG["transformer_left_context_length"])
     parser.add_argument("--books-share", type=float, default=0.1, help="of the batches of the second half")
@@ -128,7 +129,7 @@ def main() -> None:
         write_statistics(*statistics(frontend, [waveform(item) for item in speech[::5]]), options.out)
     config = CONFIG | {"transformer_left_context_length": options.left_context}
     frontend = Frontend.load(options.out / "global_stats.json")
-    trainer = Trainer(config, frontend, load_pieces(options.out), options.peak, options.ctc_weight)
+    trainer = Trainer(config, frontend, load_pieces(options.out), options.peak, options.ctc_weight, options.bfloat16)
     if options.initial:
         trainer.start_from(options.initial)
     if (options.out / "training.pt").exists():
