@@ -125,6 +125,14 @@ class RecordingSession:
         """That of the session."""
         return self._session.precision
 
+    def batch_size(self, num_rows: int) -> int:
+        """No rows are added: they would be recorded."""
+        return num_rows
+
+    def warm_up(self, num_rows: int) -> None:
+        """That of the session."""
+        self._session.warm_up(num_rows)
+
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Record, then run."""
         self._recorder.reservoirs[self._recorder.stage].offer(inputs)

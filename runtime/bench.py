@@ -26,6 +26,7 @@ class Measurements:
         components: each chunk's time in every component.
         processing: total time spent.
         audio: total length of the audio, padding not counted.
+        stable_delays: from the frame that emitted a token to the end of the chunk after which it cannot change.
         tokens: tokens of each recording.
     """
 
@@ -34,6 +35,7 @@ class Measurements:
     components: list[dict[str, float]] = field(default_factory=list)
     processing: float = 0.0
     audio: float = 0.0
+    stable_delays: list[float] = field(default_factory=list)
     tokens: list[tuple[int, ...]] = field(default_factory=list)
 
     def as_document(self) -> dict[str, Any]:
@@ -45,6 +47,7 @@ class Measurements:
             "chunk_ms": statistics_ms(self.chunks),
             "components_ms": {n: 1e3 * float(np.mean([c[n] for c in self.components])) for n in names},
             "ttft_ms": statistics_ms(self.first_results),
+            "stable_delay_ms": statistics_ms(self.stable_delays),
             "rtf": self.processing / self.audio if self.audio else 0.0,
         }
 
@@ -81,6 +84,7 @@ def measure_stream(
     rate = recognizer.sample_rate
     measurements.first_results.append(_time_to_first_result(recognizer, samples, segment))
     stream = recognizer.create_stream()
+    stable = 0
     times.take(0.0)
     for start in range(0, len(samples) + segment, segment):
         if start < len(samples):
@@ -95,6 +99,10 @@ def measure_stream(
             measurements.chunks.append(elapsed)
             measurements.components.append(times.take(elapsed))
             measurements.processing += elapsed
+            heard = stream.search_state.num_frames * recognizer.seconds_per_frame
+            count = len(result.timestamps if result.is_final else stream.timestamps)
+            measurements.stable_delays += [heard - emitted for emitted in result.timestamps[stable:count]]
+            stable = count
     measurements.audio += len(samples) / rate
     measurements.tokens.append(result.token_ids if len(samples) else ())
 

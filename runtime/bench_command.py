@@ -173,6 +173,8 @@ def _describe(document: dict[str, Any], compare: str | None) -> str:
     lines.append(
         f"{document['chunks']} chunks, {document['audio_s']:.0f} s of audio, loaded in {document['load_s']:.2f} s"
     )
+    stable = document["stable_delay_ms"]
+    lines.append(f"text stable after {stable['p50']:.0f} ms at p50, {stable['p90']:.0f} ms at p90")
     for load in document.get("loads", ()):
         chunk, kept = load["chunk_ms"], "" if load["kept_up"] else ", did not keep up"
         lines.append(f"{load['streams']} streams: p50 {chunk['p50']:.1f} ms, p99 {chunk['p99']:.1f} ms{kept}")

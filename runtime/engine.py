@@ -84,6 +84,7 @@ class Engine:
         if min(max_queue_ms, max_total_queue_ms) < 1e3 * period:
             raise UsageError(f"expected queues of at least a segment, {1e3 * period:g} milliseconds, found less")
         times = BatchTimes()
+        recognizer.warm_up(min(max_batch, max_streams or max_batch))
         _warm_up(recognizer, times, self._clock)
         meter = Meter(options, period, times, self._clock.now())
         self._dispatcher = Dispatcher(options, period, meter, self._clock)

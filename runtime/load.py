@@ -77,6 +77,7 @@ def run_load(
         seconds: how long; the first chunk of each stream is not counted.
         deadline: greatest latency wanted, seconds; a trial that falls far behind it ends early.
     """
+    recognizer.warm_up(num_streams)
     random = np.random.default_rng(_SEED)
     rate = recognizer.sample_rate
     end_sample = recognizer.settings.extractor.end_sample

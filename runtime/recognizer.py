@@ -194,6 +194,13 @@ class Recognizer:
         restore_snapshot(stream, blob, identity, self.tokens)
         return stream
 
+    def warm_up(self, num_streams: int) -> None:
+        """Prepare for batches of up to `num_streams`, so that none of them waits for what an engine does only once.
+
+        OpenVINO compiles kernels for every size of batch; the base model takes some seconds for 64 streams.
+        """
+        self.transducer.warm_up(num_streams, self.options.beam_width)
+
     def is_ready(self, stream: Stream) -> bool:
         """Whether `decode_streams` has something to do for this stream."""
         return stream.is_ready

@@ -43,6 +43,12 @@ class Session(Protocol):
     def precision(self) -> str:
         """Arithmetic precision as the engine reports it after compilation."""
 
+    def batch_size(self, num_rows: int) -> int:
+        """Rows to run `num_rows` at, the ones added ignored: an engine may prepare itself anew for every size."""
+
+    def warm_up(self, num_rows: int) -> None:
+        """Prepare for every size of batch up to `num_rows`, where the engine does so when it meets one."""
+
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Run the graph once.
 

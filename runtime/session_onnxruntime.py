@@ -20,6 +20,13 @@ class OnnxRuntimeSession:
         """ONNX Runtime's CPU provider computes what the graph says: float32 outside quantized operators."""
         return "f32"
 
+    def batch_size(self, num_rows: int) -> int:
+        """All sizes are the same to ONNX Runtime."""
+        return num_rows
+
+    def warm_up(self, num_rows: int) -> None:
+        """Nothing to prepare."""
+
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Run the graph once; see `Session.run`."""
         return dict(zip(outputs, self._session.run(outputs, inputs), strict=True))

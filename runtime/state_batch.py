@@ -32,13 +32,14 @@ class StateBatcher:
         self._free: SimpleQueue[dict[str, Array]] = SimpleQueue()
 
     @contextmanager
-    def batch(self, states: Sequence[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
-        """The states of n streams as arrays with n on axis 0, valid within the block.
+    def batch(self, states: Sequence[Mapping[str, Array]], num_rows: int) -> Iterator[dict[str, Array]]:
+        """The states of n streams as arrays of `num_rows` rows, valid within the block.
 
         Args:
             states: of each stream, arrays with 1 on axis 0.
+            num_rows: at least n; what stands in the rows after the n-th is anything finite.
         """
-        if len(states) == 1:
+        if num_rows == 1:
             yield dict(states[0])
             return
         try:
@@ -46,15 +47,18 @@ class StateBatcher:
         except Empty:
             buffers = {}
         try:
-            yield {name: self._side_by_side(name, [state[name] for state in states], buffers) for name in states[0]}
+            yield {
+                name: self._side_by_side(name, [state[name] for state in states], num_rows, buffers)
+                for name in states[0]
+            }
         finally:
             self._free.put(buffers)
 
-    def _side_by_side(self, name: str, arrays: Sequence[Array], buffers: dict[str, Array]) -> Array:
+    def _side_by_side(self, name: str, arrays: Sequence[Array], num_rows: int, buffers: dict[str, Array]) -> Array:
         count, one = len(arrays), arrays[0]
-        if name not in buffers or len(buffers[name]) < count:
-            buffers[name] = np.empty((count, *one.shape[1:]), one.dtype)
-        out = buffers[name][:count]
+        if name not in buffers or len(buffers[name]) < num_rows:
+            buffers[name] = np.zeros((num_rows, *one.shape[1:]), one.dtype)
+        out = buffers[name][:num_rows]
         parts = self._num_threads if count * one.nbytes >= _SHARED_BYTES else 1
         ends = [count * part // parts for part in range(parts + 1)]
         spans = [(low, high) for low, high in pairwise(ends) if low < high]

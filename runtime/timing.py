@@ -45,6 +45,14 @@ class TimedSession:
         """See `Session`."""
         return self._session.precision
 
+    def batch_size(self, num_rows: int) -> int:
+        """See `Session`."""
+        return self._session.batch_size(num_rows)
+
+    def warm_up(self, num_rows: int) -> None:
+        """See `Session`."""
+        self._session.warm_up(num_rows)
+
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """See `Session`."""
         with self._times.measure(self._component):

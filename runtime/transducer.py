@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
 from emf.runtime.state_batch import StateBatcher
 from emf.runtime.timing import ComponentTimes, TimedSession
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(slots=True)
@@ -74,6 +77,12 @@ class Transducer:
         state = _zeros(self.graphs["predictor"])[self._lstm.input]
         return _float(state[0])
 
+    def warm_up(self, num_streams: int, beam_width: int) -> None:
+        """Prepare the engine for batches of up to `num_streams` streams."""
+        self._encoder.warm_up(num_streams)
+        self._predictor.warm_up(num_streams * beam_width)
+        self._joiner.warm_up(num_streams * beam_width)
+
     def encode(self, features: FloatArray, states: Sequence[EncoderState]) -> FloatArray:
         """One step of the encoder for n streams; their states are advanced in place.
 
@@ -91,8 +100,9 @@ class Transducer:
     def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
         """As `encode`, but the states stay as they are until the function returned is called."""
         wanted = ["encoding", *(state.output for state in self._encoder_states)]
-        with self._batcher.batch([owner.arrays for owner in states]) as arrays:
-            outputs = self._encoder.run({"features": features, **arrays}, wanted)
+        num_rows = self._encoder.batch_size(len(states))
+        with self._batcher.batch([owner.arrays for owner in states], num_rows) as arrays:
+            outputs = self._encoder.run({"features": _padded(features, num_rows), **arrays}, wanted)
 
         def advance() -> None:
             for row, owner in enumerate(states):
@@ -100,7 +110,7 @@ class Transducer:
                     _advance(owner, state, outputs[state.output][row : row + 1])
                 owner.steps += 1
 
-        return _float(outputs["encoding"]), advance
+        return _float(outputs["encoding"])[: len(states)], advance
 
     def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """One token further for n hypotheses.
@@ -112,8 +122,11 @@ class Transducer:
         Returns:
             Predictions, shape (n, encoding_dim), and the new LSTM states.
         """
-        outputs = self._predictor.run({"token": tokens, self._lstm.input: states}, ["prediction", self._lstm.output])
-        return _float(outputs["prediction"]), _float(outputs[self._lstm.output])
+        count = len(tokens)
+        num_rows = self._predictor.batch_size(count)
+        inputs: dict[str, Array] = {"token": _padded(tokens, num_rows), self._lstm.input: _padded(states, num_rows)}
+        outputs = self._predictor.run(inputs, ["prediction", self._lstm.output])
+        return _float(outputs["prediction"])[:count], _float(outputs[self._lstm.output])[:count]
 
     def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
         """Log-probabilities of the next symbol for n hypotheses, each at its own encoder frame.
@@ -124,13 +137,18 @@ class Transducer:
             temperature: divides the logits before the softmax.
             top_k: how many symbols other than the blank to return.
         """
-        temperatures = np.full(len(encodings), temperature, np.float32)
-        inputs = {"encoding": encodings, "prediction": predictions, "temperature": temperatures}
+        count = len(encodings)
+        num_rows = self._joiner.batch_size(count)
+        inputs = {
+            "encoding": _padded(encodings, num_rows),
+            "prediction": _padded(predictions, num_rows),
+            "temperature": np.full(num_rows, temperature, np.float32),
+        }
         if top_k <= self._top_k:
             outputs = self._joiner.run(inputs, ["blank_log_prob", "top_log_probs", "top_ids"])
-            top, top_ids = outputs["top_log_probs"][:, :top_k], outputs["top_ids"][:, :top_k]
-            return Joined(_float(outputs["blank_log_prob"]), _float(top), top_ids.astype(np.int64, copy=False))
-        log_probs = _float(self._joiner.run(inputs, ["log_probs"])["log_probs"])
+            top, top_ids = outputs["top_log_probs"][:count, :top_k], outputs["top_ids"][:count, :top_k]
+            return Joined(_float(outputs["blank_log_prob"])[:count], _float(top), top_ids.astype(np.int64, copy=False))
+        log_probs = _float(self._joiner.run(inputs, ["log_probs"])["log_probs"])[:count]
         return _top_of(log_probs, self.blank_id, top_k)
 
 
@@ -139,6 +157,12 @@ def _top_of(log_probs: FloatArray, blank_id: int, top_k: int) -> Joined:
     others[:, blank_id] = -np.inf
     top_ids = np.argsort(-others, axis=1, kind="stable")[:, : min(top_k, log_probs.shape[1] - 1)]
     return Joined(log_probs[:, blank_id], np.take_along_axis(others, top_ids, axis=1), top_ids.astype(np.int64))
+
+
+def _padded(array: npt.NDArray[Scalar], num_rows: int) -> npt.NDArray[Scalar]:
+    """The array with zeros below, up to `num_rows` rows."""
+    missing = num_rows - len(array)
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array
 
 
 def _float(array: Array) -> FloatArray:

@@ -35,6 +35,20 @@ def test_one_stream(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     assert {"ttft_ms", "rtf", "load_s", "peak_rss_bytes", "machine"} <= document.keys()
 
 
+def test_text_is_stable_sooner_where_disputes_are_settled(
+    capsys: pytest.CaptureFixture[str], tiny_artifact: Path, recording: Path
+) -> None:
+    frame = 40.0
+    delays = [
+        bench(capsys, tiny_artifact, "--audio", recording, *flags)["stable_delay_ms"]
+        for flags in ((), ("--stable-delay", 0.2), ("--decoding-method", "greedy"))
+    ]
+    assert all(isinstance(delay, dict) and delay["p50"] >= frame for delay in delays)
+    undecided, settled, greedy = (delay["p99"] for delay in delays if isinstance(delay, dict))
+    assert undecided > settled >= greedy
+    assert greedy <= 160.0, "greedy text is stable at the end of its chunk"
+
+
 def test_paced_load(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, recording: Path) -> None:
     document = bench(
         capsys, tiny_artifact, "--audio", recording, "--streams", 3, "--load-seconds", 2, "--deadline-ms", 60_000

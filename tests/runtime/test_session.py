@@ -128,3 +128,24 @@ def test_check_refuses_other_shapes_and_types(shape: tuple[int, ...], dtype: typ
     check(np.zeros((5, 3), np.float32), spec)
     with pytest.raises(UsageError, match="x: expected float32"):
         check(np.zeros(shape, dtype), spec)
+
+
+def test_batch_sizes_are_few_and_near(tiny_artifact: Path, backend: str) -> None:
+    _, session = open_graph(read_manifest(tiny_artifact), backend, "joiner")
+    sizes = [session.batch_size(rows) for rows in range(1, 513)]
+    assert all(rows <= size <= 1.25 * rows for rows, size in enumerate(sizes, 1))
+    assert all(session.batch_size(size) == size for size in sizes)
+    if backend == "openvino":
+        assert len(set(sizes)) == 8 + 4 * 6, "four a doubling"
+
+
+@pytest.mark.parametrize("name", ["encoder", "predictor", "joiner"])
+def test_warming_up_changes_no_result(tiny_artifact: Path, backend: str, name: str) -> None:
+    graph, session = open_graph(read_manifest(tiny_artifact), backend, name)
+    inputs, wanted = random_inputs(graph, 5), [spec.name for spec in graph.outputs]
+    before = session.run(inputs, wanted)
+    session.warm_up(9)
+    session.warm_up(3)
+    after = session.run(inputs, wanted)
+    for key in wanted:
+        np.testing.assert_array_equal(before[key], after[key])

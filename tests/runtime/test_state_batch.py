@@ -22,11 +22,12 @@ def make_states(count: int, shape: tuple[int, ...], seed: int = 0) -> list[dict[
 
 
 def assert_side_by_side(batcher: StateBatcher, states: list[dict[str, Array]]) -> None:
-    with batcher.batch(states) as batch:
+    num_rows = len(states) + len(states) // 4
+    with batcher.batch(states, num_rows) as batch:
         assert batch.keys() == states[0].keys()
         for name, array in batch.items():
-            np.testing.assert_array_equal(array, np.concatenate([state[name] for state in states]))
-            assert array.flags.c_contiguous
+            assert len(array) == num_rows and array.flags.c_contiguous and np.isfinite(array).all()
+            np.testing.assert_array_equal(array[: len(states)], np.concatenate([state[name] for state in states]))
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 3])
@@ -47,12 +48,12 @@ def test_buffers_of_earlier_batches_do_not_show(counts: list[int]) -> None:
 
 def test_one_stream_is_not_copied() -> None:
     (state,) = make_states(1, SMALL)
-    with StateBatcher(1).batch([state]) as batch:
+    with StateBatcher(1).batch([state], 1) as batch:
         assert batch["cache"] is state["cache"]
 
 
 def test_a_model_without_states() -> None:
-    with StateBatcher(1).batch([{}, {}]) as batch:
+    with StateBatcher(1).batch([{}, {}], 2) as batch:
         assert batch == {}
 
 
@@ -65,7 +66,7 @@ def test_batches_of_several_threads_do_not_share_buffers() -> None:
 
 def test_a_failure_gives_the_buffers_back() -> None:
     batcher, states = StateBatcher(1), make_states(4, SMALL)
-    with pytest.raises(RuntimeError), batcher.batch(states) as first:
+    with pytest.raises(RuntimeError), batcher.batch(states, 4) as first:
         raise RuntimeError
-    with batcher.batch(states) as second:
+    with batcher.batch(states, 4) as second:
         assert np.shares_memory(first["cache"], second["cache"])
