@@ -108,6 +108,23 @@ def test_streams_in_a_batch_say_what_each_says_alone(load: Load, backend: str) -
         assert close(recognizer.get_result(stream), recognizer.transcribe(audio, SAMPLE_RATE))
 
 
+@pytest.mark.parametrize("count", [2, 9, 17])
+def test_rows_that_an_engine_adds_to_a_batch_do_not_show(load: Load, backend: str, count: int) -> None:
+    recognizer = load(backend=backend)
+    recognizer.warm_up(count)
+    recordings = [speech_like(0.6, seed) for seed in range(count)]
+    for _ in range(2):  # the second time, buffers hold the states of the first
+        streams = [recognizer.create_stream() for _ in recordings]
+        for stream, audio in zip(streams, recordings, strict=True):
+            stream.accept_waveform(SAMPLE_RATE, audio)
+            stream.input_finished()
+        while any(recognizer.is_ready(stream) for stream in streams):
+            recognizer.decode_streams(streams)
+        for stream, audio in zip(streams, recordings, strict=True):
+            assert close(recognizer.get_result(stream), recognizer.transcribe(audio, SAMPLE_RATE))
+        recordings.reverse()
+
+
 def test_a_stream_named_twice_in_a_batch_takes_one_step(load: Load) -> None:
     recognizer = load(backend="onnxruntime")
     stream = recognizer.create_stream()
