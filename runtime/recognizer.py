@@ -91,6 +91,7 @@ class Recognizer:
         language_model: LanguageModel | None = None,
         stable_delay: float | None = None,
         endpoint: EndpointRules | None = None,
+        cache_dir: str | Path | None = None,
         times: ComponentTimes | None = None,
     ) -> "Recognizer":
         """Open an artifact.
@@ -112,6 +113,8 @@ class Recognizer:
             stable_delay: seconds after which hypotheses that still dispute a token of the best one are
                 dropped, which bounds the delay of `Result.stable_text`; `None` never drops any.
             endpoint: rules for `is_endpoint`; `None` finds no endpoints.
+            cache_dir: where OpenVINO keeps compiled graphs, so that it opens them quickly the next time; a folder
+                that only those whom you trust can write to. `None` keeps none.
             times: adds up where the time goes; for measurements from one thread.
 
         Raises:
@@ -137,7 +140,9 @@ class Recognizer:
         if stable_delay is not None and not 0.0 <= stable_delay <= 3600.0:
             raise UsageError(f"expected a stable delay from 0 to 3600 seconds, found {stable_delay}")
         threads = resolve_num_threads(num_threads)
-        transducer = open_transducer(manifest, chosen_backend, variant, threads, times)
+        transducer = open_transducer(
+            manifest, chosen_backend, variant, threads, times, None if cache_dir is None else Path(cache_dir)
+        )
         settings = StreamSettings(
             extractor=extractor,
             sample_rate=manifest.frontend.sample_rate,

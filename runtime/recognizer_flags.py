@@ -43,6 +43,7 @@ def add_recognizer_flags(parser: CommandParser) -> None:
         help="added for every word with a language model (default: 0)",
     )
     parser.add_argument("--stable-delay", type=bounded(float, 0, 3600), help="seconds until disputed words are settled")
+    parser.add_argument("--cache-dir", type=Path, help="where OpenVINO keeps compiled graphs (default: nowhere)")
     parser.add_argument("--tail-padding", type=bounded(float, 0, 60), help="silence appended at the end, seconds")
 
 
@@ -65,6 +66,7 @@ def load_recognizer(
         language_model=_read_language_model(options),
         stable_delay=options.stable_delay,
         endpoint=endpoint,
+        cache_dir=options.cache_dir,
         times=times,
     )
 

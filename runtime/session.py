@@ -1,9 +1,11 @@
 """A session runs one graph. Engines implement one method; sessions hold no state of a stream."""
 
+import hashlib
 import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -30,10 +32,12 @@ class SessionOptions:
     Attributes:
         num_threads: threads for one call.
         properties: engine properties that the variant asks for (the manifest's `properties`).
+        cache_dir: where an engine that compiles may keep what it compiled of this graph; `None` keeps nothing.
     """
 
     num_threads: int
     properties: Mapping[str, str]
+    cache_dir: Path | None = None
 
 
 class Session(Protocol):
@@ -68,8 +72,14 @@ class SessionFactory(Protocol):
         """Open the graph at `path`."""
 
 
-def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int) -> Session:
+def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int, cache_dir: Path | None = None) -> Session:
     """Open one graph of an artifact after comparing its files with their checksums.
+
+    Args:
+        manifest: of the artifact.
+        graph: one of its graphs.
+        num_threads: threads for one call.
+        cache_dir: where engines keep what they compiled, a folder for each graph's checksums.
 
     Raises:
         UsageError: no such engine.
@@ -78,7 +88,10 @@ def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int) -> Sess
     """
     for file in graph.files:
         verify_file(manifest.path(file), file)
-    options = SessionOptions(num_threads, graph.properties)
+    if cache_dir is not None:
+        checksums = "".join(file.sha256 for file in graph.files)
+        cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
+    options = SessionOptions(num_threads, graph.properties, cache_dir)
     session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
     _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -93,7 +94,7 @@ def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
     """
     properties = _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
     try:
-        model = _core().compile_model(path, "CPU", properties)
+        model = _compile(path, properties, options.cache_dir)
     except Exception as error:
         reason = " ".join(str(error).split())[-200:]
         raise ArtifactError(f"{path}: OpenVINO cannot open this graph ({reason}); export the model again") from error
@@ -102,6 +103,17 @@ def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
         if found != asked:
             _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", path, name, asked, found)
     return OpenVinoSession(model)
+
+
+def _compile(path: str, properties: dict[str, str], cache_dir: Path | None) -> openvino.CompiledModel:
+    """Compile, or take what an earlier call compiled from the cache."""
+    if cache_dir is not None:
+        try:
+            return _core().compile_model(path, "CPU", properties | {"CACHE_DIR": str(cache_dir)})
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-200:]
+            _LOGGER.warning("%s: cannot use this cache of compiled graphs (%s); going on without", cache_dir, reason)
+    return _core().compile_model(path, "CPU", properties)
 
 
 def _read_back(model: openvino.CompiledModel, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -197,12 +198,17 @@ def _size(graph: GraphSpec, output: str) -> int:
 
 
 def open_transducer(
-    manifest: Manifest, backend: str, precision: str, num_threads: int, times: ComponentTimes | None = None
+    manifest: Manifest,
+    backend: str,
+    precision: str,
+    num_threads: int,
+    times: ComponentTimes | None = None,
+    cache_dir: Path | None = None,
 ) -> Transducer:
-    """Open the three graphs of one variant; `times`, if given, adds up what they take."""
+    """Open the three graphs of one variant; `times`, if given, adds up what they take; see `open_session`."""
     graphs = manifest.variant(backend, precision)
     sessions: dict[str, Session] = {}
     for name in GRAPH_NAMES:
-        session = open_session(manifest, graphs[name], num_threads)
+        session = open_session(manifest, graphs[name], num_threads, cache_dir)
         sessions[name] = session if times is None else TimedSession(session, name, times)
     return Transducer(manifest, graphs, sessions, num_threads)

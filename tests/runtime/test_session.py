@@ -149,3 +149,27 @@ def test_warming_up_changes_no_result(tiny_artifact: Path, backend: str, name: s
     after = session.run(inputs, wanted)
     for key in wanted:
         np.testing.assert_array_equal(before[key], after[key])
+
+
+def test_compiled_graphs_are_kept_where_asked(tiny_artifact: Path, tmp_path: Path) -> None:
+    manifest, cache = read_manifest(tiny_artifact), tmp_path / "cache"
+    graph = manifest.variant("openvino", "fp32")["encoder"]
+    inputs, wanted = random_inputs(graph, 3), [spec.name for spec in graph.outputs]
+    first = open_session(manifest, graph, 1, cache).run(inputs, wanted)
+    kept = sorted(path.relative_to(cache) for path in cache.rglob("*.blob"))
+    again = open_session(manifest, graph, 1, cache).run(inputs, wanted)
+    assert kept and kept == sorted(path.relative_to(cache) for path in cache.rglob("*.blob"))
+    for key in wanted:
+        np.testing.assert_array_equal(first[key], again[key])
+    open_session(manifest, manifest.variant("openvino", "fp32")["joiner"], 1, cache)
+    assert len(list(cache.iterdir())) == 2, "every graph has a folder named for its checksums"
+
+
+def test_a_cache_that_cannot_be_used_is_told(
+    tiny_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest, cache = read_manifest(tiny_artifact), tmp_path / "no folder"
+    cache.write_text("in the way")
+    graph = manifest.variant("openvino", "fp32")["joiner"]
+    assert open_session(manifest, graph, 1, cache).run(random_inputs(graph, 1), ["top_ids"])
+    assert "going on without" in caplog.text
