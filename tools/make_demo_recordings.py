@@ -15,8 +15,8 @@ from demo_voices import SAMPLE_RATE, Samples, run_program, spoken_text, trimmed
 
 _RECORDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("digits", "flite-rms", ("three one four one five nine two six five", "oh two seven eight")),
-    ("name", "flite-rms", ("e m f o r m e r", "s t r e a m i n g")),
-    ("date", "flite-slt", ("march fifteenth nineteen eighty four", "enter fifty one")),
+    ("name", "flite-rms", ("e m f o r m e r", "j o i n e r")),
+    ("date", "flite-slt", ("march fifth nineteen eighty four", "enter fifty one")),
     ("commands", "espeak-en-us", ("go left", "stop", "repeat", "erase q r s", "enter fifty one")),
     (
         "dictation",
