@@ -57,9 +57,12 @@ class OpenVinoSession:
     def warm_up(self, num_rows: int) -> None:
         """Run ones in every size of batch up to `num_rows` that was not prepared yet."""
         for size in sorted({self.batch_size(count) for count in range(self._prepared + 1, num_rows + 1)}):
-            shapes = {port.any_name: [size, *list(port.partial_shape)[1:]] for port in self._model.inputs}
-            types = {port.any_name: port.element_type.to_dtype() for port in self._model.inputs}
-            inputs = {name: np.ones([int(str(d)) for d in shape], types[name]) for name, shape in shapes.items()}
+            inputs = {
+                port.any_name: np.ones(
+                    [size, *(axis.get_length() for axis in list(port.partial_shape)[1:])], port.element_type.to_dtype()
+                )
+                for port in self._model.inputs
+            }
             self.run(inputs, [])
             self._prepared = size
 
