@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,15 @@ from hypothesis import strategies as st
 
 from emf.runtime import Recognizer, Result, SnapshotError, Stream
 from emf.runtime.blob import pack, unpack
-from emf.runtime.session import FloatArray
+from emf.runtime.session import BACKENDS, FloatArray
 from tests.signals import speech_like
 
 SECONDS = 4.0
 
 
-@pytest.fixture(scope="module")
-def recognizer(tiny_artifact: Path) -> Recognizer:
-    return Recognizer.load(tiny_artifact, num_threads=1)
+@pytest.fixture(scope="module", params=BACKENDS)
+def recognizer(request: pytest.FixtureRequest, tiny_artifact: Path) -> Recognizer:
+    return Recognizer.load(tiny_artifact, backend=request.param, num_threads=1)
 
 
 def finish(recognizer: Recognizer, stream: Stream) -> Result:
@@ -78,6 +79,42 @@ def test_restored_in_another_process(recognizer: Recognizer, tiny_artifact: Path
     arguments = [str(tiny_artifact), str(tmp_path / "stream.bin"), str(tmp_path / "rest.npy")]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     assert [int(token) for token in done.stdout.split()] == list(recognizer.transcribe(samples, 16_000).token_ids)
+
+
+_SERVICE = """
+import os, sys, time
+import numpy as np
+from emf.runtime import Recognizer
+artifact, backend, audio, folder = sys.argv[1:]
+recognizer = Recognizer.load(artifact, backend=backend, num_threads=1)
+stream, samples = recognizer.create_stream(), np.load(audio)
+for begin in range(0, len(samples), 1000):
+    stream.accept_waveform(16_000, samples[begin : begin + 1000])
+    recognizer.decode_streams([stream])
+    with open(f"{folder}/part", "wb") as file:
+        file.write(stream.snapshot())
+    os.replace(f"{folder}/part", f"{folder}/{begin + 1000:06d}.bin")
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_restored_after_the_process_was_killed(tiny_artifact: Path, tmp_path: Path, backend: str) -> None:
+    samples = speech_like(SECONDS)
+    recognizer = Recognizer.load(tiny_artifact, backend=backend, num_threads=1)
+    np.save(tmp_path / "audio.npy", samples)
+    arguments = [str(tiny_artifact), backend, str(tmp_path / "audio.npy"), str(tmp_path)]
+    with subprocess.Popen([sys.executable, "-c", _SERVICE, *arguments]) as service:
+        end = time.monotonic() + 60
+        while len(list(tmp_path.glob("*.bin"))) < 9 and time.monotonic() < end:
+            time.sleep(0.005)
+        service.kill()
+    last = max(tmp_path.glob("*.bin"))
+    heard = int(last.stem)
+    assert 9_000 <= heard < len(samples), "killed while it was listening"
+    stream = recognizer.restore_stream(last.read_bytes())
+    stream.accept_waveform(16_000, samples[heard:])
+    assert finish(recognizer, stream).token_ids == recognizer.transcribe(samples, 16_000).token_ids
 
 
 def test_a_snapshot_leaves_the_stream_as_it_was(recognizer: Recognizer) -> None:
