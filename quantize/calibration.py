@@ -125,9 +125,9 @@ class RecordingSession:
         """That of the session."""
         return self._session.precision
 
-    def batch_size(self, num_rows: int) -> int:
-        """No rows are added: they would be recorded."""
-        return num_rows
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
+        """All rows at once: rows added to fill a block would be recorded."""
+        return (num_rows,)
 
     def warm_up(self, num_rows: int) -> None:
         """That of the session."""

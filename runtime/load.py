@@ -16,6 +16,8 @@ from emf.runtime.stream import Stream
 _SEED = 7
 # A load that falls this many deadlines behind cannot recover: the trial ends.
 _HOPELESS = 8
+_JOINING = 0.1
+"""Share of the time during which streams join one after the other: callers do not all begin in the same instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def run_load(
         recognizer: what to use.
         recordings: mono audio at the model's rate; streams begin at different places of them.
         num_streams: streams running at once, each with a random phase.
-        seconds: how long; the first chunk of each stream is not counted.
+        seconds: how long, streams joining in the first tenth of it; the first chunk of each stream is not counted.
         deadline: greatest latency wanted, seconds; a trial that falls far behind it ends early.
     """
     recognizer.warm_up(num_streams)
@@ -86,7 +88,8 @@ def run_load(
     callers = []
     for index in range(num_streams):
         samples = np.roll(recordings[index % len(recordings)], -int(random.integers(0, 10 * rate)))
-        callers.append(_Caller(recognizer.create_stream(), samples, start + random.random() * segment / rate))
+        begin = start + _JOINING * seconds * index / num_streams + random.random() * segment / rate
+        callers.append(_Caller(recognizer.create_stream(), samples, begin))
     due = [(caller.begin + end_sample(0) / rate, index, 0) for index, caller in enumerate(callers)]
     heapq.heapify(due)
     latencies: list[float] = []

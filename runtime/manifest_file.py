@@ -242,7 +242,7 @@ def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: Fields) -> None
         "predictor": ({"token": (None,)}, {"prediction": (None, dim)}),
         "joiner": (
             {"encoding": (None, dim), "prediction": (None, dim), "temperature": (None,)},
-            {"blank_log_prob": (None,), "log_probs": (None, geometry.num_symbols)},
+            {"blank_log_prob": (None,), "logits": (None, geometry.num_symbols - 1), "log_normalizer": (None,)},
         ),
     }
     inputs, outputs = expected[graph.name]

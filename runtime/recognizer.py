@@ -1,15 +1,16 @@
 """The recognizer: an artifact opened in an engine, and the loop that turns streams into text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.beam_search import BEAM_LENGTH_OFFSET, beam_search
 from emf.runtime.biasing import Biasing
+from emf.runtime.crew import Crew
 from emf.runtime.endpoint import EndpointRules
 from emf.runtime.errors import ArtifactError, UsageError
 from emf.runtime.features import feature_extractor
@@ -19,18 +20,17 @@ from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import read_manifest, verify_file
 from emf.runtime.modified_beam_search import MODIFIED_BEAM_LENGTH_OFFSET, modified_beam_search
 from emf.runtime.result import Alternative, Result
-from emf.runtime.search import Hypothesis, Search, SearchOptions, SearchState, end_words
-from emf.runtime.search_loop import initial_search_state, run_searches
-from emf.runtime.session import FloatArray
+from emf.runtime.search import Hypothesis, SearchMethod, SearchOptions, end_words
+from emf.runtime.search_loop import initial_search_state
+from emf.runtime.session import PARALLEL_BACKENDS
 from emf.runtime.snapshot import fingerprint, restore_snapshot
+from emf.runtime.step import begin_step
 from emf.runtime.stream import Stream, StreamSettings
 from emf.runtime.threads import resolve_num_threads
 from emf.runtime.timing import ComponentTimes, TimedExtractor
 from emf.runtime.tokens import TokenTable, read_tokens
 from emf.runtime.transcript import Spelling
 from emf.runtime.transducer import Transducer, open_transducer
-
-SearchMethod: TypeAlias = Callable[[FloatArray, SearchState, SearchOptions], Search]
 
 SEARCH_METHODS: dict[str, SearchMethod] = {
     "greedy": greedy_search,
@@ -41,6 +41,7 @@ _LENGTH_OFFSETS: dict[SearchMethod, int] = {
     beam_search: BEAM_LENGTH_OFFSET,
     modified_beam_search: MODIFIED_BEAM_LENGTH_OFFSET,
 }
+_WARM_UP_STEPS = 3
 
 
 class Recognizer:
@@ -56,6 +57,7 @@ class Recognizer:
         endpoint: EndpointRules | None = None,
         biasing: Biasing | None = None,
         language_model: LanguageModel | None = None,
+        crew: Crew | None = None,
     ) -> None:
         """Put the parts together; `Recognizer.load` is the usual way."""
         self.transducer = transducer
@@ -64,6 +66,7 @@ class Recognizer:
         self.options = options
         self.endpoint = endpoint
         self._method = method
+        self._crew = crew
         self._biasing = biasing
         self._fusion = self._fuse(language_model)
         self.sample_rate = settings.sample_rate
@@ -140,9 +143,12 @@ class Recognizer:
         if stable_delay is not None and not 0.0 <= stable_delay <= 3600.0:
             raise UsageError(f"expected a stable delay from 0 to 3600 seconds, found {stable_delay}")
         threads = resolve_num_threads(num_threads)
-        transducer = open_transducer(
-            manifest, chosen_backend, variant, threads, times, None if cache_dir is None else Path(cache_dir)
-        )
+        cache = None if cache_dir is None else Path(cache_dir)
+        width = 1 if decoding_method == "greedy" else beam_width
+        open_model = partial(open_transducer, manifest, chosen_backend, variant, cache_dir=cache, beam_width=width)
+        crew = None
+        if chosen_backend in PARALLEL_BACKENDS and threads > 1:
+            crew = Crew(threads, partial(open_model, num_threads=1))
         settings = StreamSettings(
             extractor=extractor,
             sample_rate=manifest.frontend.sample_rate,
@@ -153,7 +159,8 @@ class Recognizer:
         tokens = load_tokens(manifest)
         biasing = Biasing(phrases, tokens) if phrases else None
         method = SEARCH_METHODS[decoding_method]
-        return cls(transducer, tokens, settings, method, options, endpoint, biasing, language_model)
+        transducer = open_model(num_threads=threads, times=times)
+        return cls(transducer, tokens, settings, method, options, endpoint, biasing, language_model, crew)
 
     def create_stream(
         self, phrases: Mapping[str, float] | None = None, language_model: LanguageModel | None = None
@@ -202,32 +209,37 @@ class Recognizer:
     def warm_up(self, num_streams: int) -> None:
         """Prepare for batches of up to `num_streams`, so that none of them waits for what an engine does only once.
 
-        OpenVINO compiles kernels for every size of batch; the base model takes some seconds for 64 streams.
+        OpenVINO compiles its graphs for more sizes of batch; ONNX Runtime opens them again for a crew of threads, and
+        finds the memory that its operators need. It takes some seconds for the base model.
         """
-        self.transducer.warm_up(num_streams, self.options.beam_width)
+        if self._crew is None or not self._crew.is_worth(num_streams):
+            self.transducer.warm_up(num_streams, self.options.beam_width)
+        end_sample = self.settings.extractor.end_sample
+        noise = np.random.default_rng(0).normal(0.0, 0.05, end_sample(_WARM_UP_STEPS - 1))
+        streams = [self.create_stream() for _ in range(num_streams)]
+        for stream in streams:
+            stream.accept_waveform(self.sample_rate, noise)
+        for _ in range(_WARM_UP_STEPS):
+            self.decode_streams(streams)
 
     def is_ready(self, stream: Stream) -> bool:
         """Whether `decode_streams` has something to do for this stream."""
         return stream.is_ready
 
     def decode_streams(self, streams: Sequence[Stream]) -> None:
-        """Decode one segment of each ready stream, all in one batch; the others stay as they are.
+        """Decode one segment of each ready stream, as one batch or one a thread; the others stay as they are.
 
         An error leaves every stream as it was.
         """
         ready = [stream for stream in dict.fromkeys(streams) if stream.is_ready]
         if not ready:
             return
-        features = np.stack([stream.features() for stream in ready])
-        encodings, advance = self.transducer.begin_step(features, [stream.encoder_state for stream in ready])
-        searches = [
-            self._method(encoding, stream.search_state, self.options)
-            for encoding, stream in zip(encodings, ready, strict=True)
-        ]
-        states = run_searches(searches, self.transducer, self.options)
-        advance()
-        for stream, state in zip(ready, states, strict=True):
-            stream.advance(state)
+        if self._crew is None or not self._crew.is_worth(len(ready)):
+            begin_step(self.transducer, self._method, self.options, ready)()
+            return
+        decode = partial(begin_step, self._crew.transducer, self._method, self.options)
+        commits = self._crew.run(decode, self._crew.groups(ready))
+        self._crew.run(lambda commit: commit(), commits)
 
     def get_result(self, stream: Stream) -> Result:
         """What the stream's current segment says so far."""

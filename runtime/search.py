@@ -5,7 +5,7 @@ A search is a generator over the frames of one stream: it yields what it wants f
 requests of all streams.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
@@ -114,6 +114,7 @@ class Extend(NamedTuple):
 
 Predicted: TypeAlias = list[tuple[FloatArray, FloatArray]]
 Search: TypeAlias = Generator[Join | Extend, Joined | Predicted, SearchState]
+SearchMethod: TypeAlias = Callable[[FloatArray, SearchState, SearchOptions], Search]
 
 
 def num_candidates(state: SearchState, options: SearchOptions) -> int:

@@ -23,6 +23,8 @@ Arrays: TypeAlias = Mapping[str, Array]
 
 _ENGINES = {"onnxruntime": "emf.runtime.session_onnxruntime", "openvino": "emf.runtime.session_openvino"}
 BACKENDS = tuple(_ENGINES)
+PARALLEL_BACKENDS = frozenset(("onnxruntime",))
+"""Engines whose session of one thread runs the calls of several threads side by side, each on its caller's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class SessionOptions:
 
     Attributes:
         num_threads: threads for one call.
+        sizes: numbers of rows to be prepared for, ascending, by an engine that is prepared for one size at a time;
+            the first is the most frequent.
         properties: engine properties that the variant asks for (the manifest's `properties`).
         cache_dir: where an engine that compiles may keep what it compiled of this graph; `None` keeps nothing.
     """
 
     num_threads: int
+    sizes: tuple[int, ...]
     properties: Mapping[str, str]
     cache_dir: Path | None = None
 
@@ -47,14 +52,14 @@ class Session(Protocol):
     def precision(self) -> str:
         """Arithmetic precision as the engine reports it after compilation."""
 
-    def batch_size(self, num_rows: int) -> int:
-        """Rows to run `num_rows` at, the ones added ignored: an engine may prepare itself anew for every size."""
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
+        """How `run` cuts so many rows; the last block may be larger than what is left for it."""
 
     def warm_up(self, num_rows: int) -> None:
         """Prepare for every size of batch up to `num_rows`, where the engine does so when it meets one."""
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
-        """Run the graph once.
+        """Run the graph on any number of rows.
 
         Args:
             inputs: every input of the graph by name, C-contiguous, batch on axis 0.
@@ -72,13 +77,20 @@ class SessionFactory(Protocol):
         """Open the graph at `path`."""
 
 
-def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int, cache_dir: Path | None = None) -> Session:
+def open_session(
+    manifest: Manifest,
+    graph: GraphSpec,
+    num_threads: int,
+    cache_dir: Path | None = None,
+    sizes: tuple[int, ...] = (1, 8),
+) -> Session:
     """Open one graph of an artifact after comparing its files with their checksums.
 
     Args:
         manifest: of the artifact.
         graph: one of its graphs.
         num_threads: threads for one call.
+        sizes: see `SessionOptions`.
         cache_dir: where engines keep what they compiled, a folder for each graph's checksums.
 
     Raises:
@@ -91,7 +103,7 @@ def open_session(manifest: Manifest, graph: GraphSpec, num_threads: int, cache_d
     if cache_dir is not None:
         checksums = "".join(file.sha256 for file in graph.files)
         cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
-    options = SessionOptions(num_threads, graph.properties, cache_dir)
+    options = SessionOptions(num_threads, sizes, graph.properties, cache_dir)
     session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
     _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)

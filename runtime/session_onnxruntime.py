@@ -20,9 +20,9 @@ class OnnxRuntimeSession:
         """ONNX Runtime's CPU provider computes what the graph says: float32 outside quantized operators."""
         return "f32"
 
-    def batch_size(self, num_rows: int) -> int:
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
         """All sizes are the same to ONNX Runtime."""
-        return num_rows
+        return (num_rows,)
 
     def warm_up(self, num_rows: int) -> None:
         """Nothing to prepare."""
@@ -42,6 +42,7 @@ def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
     settings.intra_op_num_threads = options.num_threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    settings.enable_mem_pattern = True
     # Threads that spin while they wait steal the processors from the caller's other threads.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

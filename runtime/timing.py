@@ -45,9 +45,9 @@ class TimedSession:
         """See `Session`."""
         return self._session.precision
 
-    def batch_size(self, num_rows: int) -> int:
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
         """See `Session`."""
-        return self._session.batch_size(num_rows)
+        return self._session.blocks(num_rows)
 
     def warm_up(self, num_rows: int) -> None:
         """See `Session`."""

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from emf.runtime.blocks import block_sizes, padded
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
 from emf.runtime.session import Array, FloatArray, Session, open_session
 from emf.runtime.state_batch import StateBatcher
 from emf.runtime.timing import ComponentTimes, TimedSession
 
-Scalar = TypeVar("Scalar", bound=np.generic)
+_STREAMS = (1, 4, 16)
+"""Streams that the encoder is prepared for; larger blocks gain little and move more memory at once."""
+_MOST_HYPOTHESES = 80
 
 
 @dataclass(slots=True)
@@ -101,17 +103,24 @@ class Transducer:
     def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
         """As `encode`, but the states stay as they are until the function returned is called."""
         wanted = ["encoding", *(state.output for state in self._encoder_states)]
-        num_rows = self._encoder.batch_size(len(states))
-        with self._batcher.batch([owner.arrays for owner in states], num_rows) as arrays:
-            outputs = self._encoder.run({"features": _padded(features, num_rows), **arrays}, wanted)
+        blocks: list[tuple[Sequence[EncoderState], dict[str, Array]]] = []
+        begin = 0
+        for num_rows in self._encoder.blocks(len(states)):
+            owners = states[begin : begin + num_rows]
+            with self._batcher.batch([owner.arrays for owner in owners], num_rows) as arrays:
+                inputs = {"features": padded(features[begin : begin + num_rows], num_rows), **arrays}
+                blocks.append((owners, self._encoder.run(inputs, wanted)))
+            begin += num_rows
 
         def advance() -> None:
-            for row, owner in enumerate(states):
-                for state in self._encoder_states:
-                    _advance(owner, state, outputs[state.output][row : row + 1])
-                owner.steps += 1
+            for owners, outputs in blocks:
+                for row, owner in enumerate(owners):
+                    for state in self._encoder_states:
+                        _advance(owner, state, outputs[state.output][row : row + 1])
+                    owner.steps += 1
 
-        return _float(outputs["encoding"])[: len(states)], advance
+        encodings = [_float(outputs["encoding"])[: len(owners)] for owners, outputs in blocks]
+        return np.concatenate(encodings), advance
 
     def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """One token further for n hypotheses.
@@ -123,11 +132,9 @@ class Transducer:
         Returns:
             Predictions, shape (n, encoding_dim), and the new LSTM states.
         """
-        count = len(tokens)
-        num_rows = self._predictor.batch_size(count)
-        inputs: dict[str, Array] = {"token": _padded(tokens, num_rows), self._lstm.input: _padded(states, num_rows)}
+        inputs: dict[str, Array] = {"token": tokens, self._lstm.input: states}
         outputs = self._predictor.run(inputs, ["prediction", self._lstm.output])
-        return _float(outputs["prediction"])[:count], _float(outputs[self._lstm.output])[:count]
+        return _float(outputs["prediction"]), _float(outputs[self._lstm.output])
 
     def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
         """Log-probabilities of the next symbol for n hypotheses, each at its own encoder frame.
@@ -138,32 +145,23 @@ class Transducer:
             temperature: divides the logits before the softmax.
             top_k: how many symbols other than the blank to return.
         """
-        count = len(encodings)
-        num_rows = self._joiner.batch_size(count)
         inputs = {
-            "encoding": _padded(encodings, num_rows),
-            "prediction": _padded(predictions, num_rows),
-            "temperature": np.full(num_rows, temperature, np.float32),
+            "encoding": encodings,
+            "prediction": predictions,
+            "temperature": np.full(len(encodings), temperature, np.float32),
         }
         if top_k <= self._top_k:
             outputs = self._joiner.run(inputs, ["blank_log_prob", "top_log_probs", "top_ids"])
-            top, top_ids = outputs["top_log_probs"][:count, :top_k], outputs["top_ids"][:count, :top_k]
-            return Joined(_float(outputs["blank_log_prob"])[:count], _float(top), top_ids.astype(np.int64, copy=False))
-        log_probs = _float(self._joiner.run(inputs, ["log_probs"])["log_probs"])[:count]
-        return _top_of(log_probs, self.blank_id, top_k)
+            top, top_ids = outputs["top_log_probs"][:, :top_k], outputs["top_ids"][:, :top_k]
+            return Joined(_float(outputs["blank_log_prob"]), _float(top), top_ids.astype(np.int64, copy=False))
+        outputs = self._joiner.run(inputs, ["blank_log_prob", "logits", "log_normalizer"])
+        log_probs = _float(outputs["logits"]) / np.float32(temperature) - _float(outputs["log_normalizer"])[:, None]
+        return _top_of(_float(outputs["blank_log_prob"]), log_probs, top_k)
 
 
-def _top_of(log_probs: FloatArray, blank_id: int, top_k: int) -> Joined:
-    others = log_probs.copy()
-    others[:, blank_id] = -np.inf
-    top_ids = np.argsort(-others, axis=1, kind="stable")[:, : min(top_k, log_probs.shape[1] - 1)]
-    return Joined(log_probs[:, blank_id], np.take_along_axis(others, top_ids, axis=1), top_ids.astype(np.int64))
-
-
-def _padded(array: npt.NDArray[Scalar], num_rows: int) -> npt.NDArray[Scalar]:
-    """The array with zeros below, up to `num_rows` rows."""
-    missing = num_rows - len(array)
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array
+def _top_of(blank: FloatArray, log_probs: FloatArray, top_k: int) -> Joined:
+    top_ids = np.argsort(-log_probs, axis=1, kind="stable")[:, :top_k]
+    return Joined(blank, np.take_along_axis(log_probs, top_ids, axis=1), top_ids.astype(np.int64))
 
 
 def _float(array: Array) -> FloatArray:
@@ -204,11 +202,17 @@ def open_transducer(
     num_threads: int,
     times: ComponentTimes | None = None,
     cache_dir: Path | None = None,
+    beam_width: int = 1,
 ) -> Transducer:
-    """Open the three graphs of one variant; `times`, if given, adds up what they take; see `open_session`."""
+    """Open the three graphs of one variant for streams of `beam_width` hypotheses.
+
+    `times`, if given, adds up what they take; for the rest see `open_session`.
+    """
+    hypotheses = block_sizes(beam_width, _MOST_HYPOTHESES)
+    sizes = {"encoder": _STREAMS, "predictor": hypotheses, "joiner": hypotheses}
     graphs = manifest.variant(backend, precision)
     sessions: dict[str, Session] = {}
     for name in GRAPH_NAMES:
-        session = open_session(manifest, graphs[name], num_threads, cache_dir)
+        session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])
         sessions[name] = session if times is None else TimedSession(session, name, times)
     return Transducer(manifest, graphs, sessions, num_threads)

@@ -116,7 +116,7 @@ def test_geometry_is_that_of_the_model(name: str) -> None:
     (encoder, _, joiner) = make_graphs(random_rnnt(**CONFIGS[name]), geometry)
     outputs = {spec.name: spec.shape for spec in (*encoder.output_specs(), *joiner.output_specs())}
     assert outputs["encoding"] == (None, geometry.frames_per_step, geometry.encoding_dim)
-    assert outputs["log_probs"] == (None, geometry.num_symbols)
+    assert outputs["logits"] == (None, geometry.num_symbols - 1)
 
 
 def test_global_stats(tmp_path: Path) -> None:

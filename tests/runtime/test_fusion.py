@@ -15,8 +15,7 @@ from emf.runtime.beam_search import BEAM_LENGTH_OFFSET, beam_search
 from emf.runtime.fusion import Fusion
 from emf.runtime.modified_beam_search import modified_beam_search
 from emf.runtime.ngrams import Ngrams
-from emf.runtime.recognizer import SearchMethod
-from emf.runtime.search import SearchOptions, SearchState, end_words
+from emf.runtime.search import SearchMethod, SearchOptions, SearchState, end_words
 from emf.runtime.search_loop import run_searches
 from emf.runtime.tokens import TokenTable
 from tests.runtime.arpa_text import SMALL, text_score, to_arpa

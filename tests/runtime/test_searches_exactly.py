@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from emf.runtime.beam_search import beam_search
 from emf.runtime.greedy_search import greedy_search
 from emf.runtime.modified_beam_search import modified_beam_search
-from emf.runtime.recognizer import SEARCH_METHODS, SearchMethod
-from emf.runtime.search import SearchOptions, SearchState
+from emf.runtime.recognizer import SEARCH_METHODS
+from emf.runtime.search import SearchMethod, SearchOptions, SearchState
 from emf.runtime.search_loop import run_searches
 from tests.runtime.table_model import TableModel, all_scores
 from tests.tolerances import LOG_SUM

@@ -130,13 +130,28 @@ def test_check_refuses_other_shapes_and_types(shape: tuple[int, ...], dtype: typ
         check(np.zeros(shape, dtype), spec)
 
 
-def test_batch_sizes_are_few_and_near(tiny_artifact: Path, backend: str) -> None:
-    _, session = open_graph(read_manifest(tiny_artifact), backend, "joiner")
-    sizes = [session.batch_size(rows) for rows in range(1, 513)]
-    assert all(rows <= size <= 1.25 * rows for rows, size in enumerate(sizes, 1))
-    assert all(session.batch_size(size) == size for size in sizes)
-    if backend == "openvino":
-        assert len(set(sizes)) == 8 + 4 * 6, "four a doubling"
+def test_openvino_compiles_for_the_sizes_it_is_given(tiny_artifact: Path) -> None:
+    manifest = read_manifest(tiny_artifact)
+    session = open_session(manifest, manifest.variant("openvino", "fp32")["joiner"], 1, sizes=(2, 6))
+    assert {size for rows in range(1, 40) for size in session.blocks(rows)} == {2, 6}
+
+
+@pytest.mark.parametrize("name", ["encoder", "predictor", "joiner"])
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 23])
+def test_a_batch_in_blocks_gives_what_its_rows_give_alone(
+    tiny_artifact: Path, backend: str, name: str, rows: int
+) -> None:
+    manifest = read_manifest(tiny_artifact)
+    graph = manifest.variant(backend, "fp32")[name]
+    session = open_session(manifest, graph, 1, sizes=(2, 6))
+    inputs, wanted = random_inputs(graph, rows), [spec.name for spec in graph.outputs]
+    together = session.run(inputs, wanted)
+    for row in range(rows):
+        alone = session.run({key: array[row : row + 1] for key, array in inputs.items()}, wanted)
+        for key in wanted:
+            found, expected = together[key][row : row + 1], alone[key]
+            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(found.astype(np.float64), expected.astype(np.float64), rtol=0, atol=TENSOR)
 
 
 @pytest.mark.parametrize("name", ["encoder", "predictor", "joiner"])

@@ -1,0 +1,36 @@
+"""One step of a batch of streams: features, encoder, search."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from emf.runtime.search import SearchMethod, SearchOptions
+from emf.runtime.search_loop import run_searches
+from emf.runtime.stream import Stream
+from emf.runtime.transducer import Transducer
+
+
+def begin_step(
+    transducer: Transducer, method: SearchMethod, options: SearchOptions, streams: Sequence[Stream]
+) -> Callable[[], None]:
+    """Decode a segment of each stream; the streams stay as they are until the function returned is called.
+
+    Args:
+        transducer: the model.
+        method: how to search.
+        options: of the search.
+        streams: each ready.
+    """
+    features = np.stack([stream.features() for stream in streams])
+    encodings, advance = transducer.begin_step(features, [stream.encoder_state for stream in streams])
+    searches = [
+        method(encoding, stream.search_state, options) for encoding, stream in zip(encodings, streams, strict=True)
+    ]
+    states = run_searches(searches, transducer, options)
+
+    def commit() -> None:
+        advance()
+        for stream, state in zip(streams, states, strict=True):
+            stream.advance(state)
+
+    return commit

@@ -1,0 +1,56 @@
+"""Cutting batches: nothing is lost, and no other choice of blocks is cheaper."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emf.runtime.blocks import block_sizes, cut, padded, pieces
+
+LADDERS = [(1,), (1, 4, 16), (10, 20, 40, 80), (3, 5)]
+
+
+def cost(blocks: tuple[int, ...], sizes: tuple[int, ...]) -> int:
+    return sum(size + 3 * sizes[0] for size in blocks)
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "expected"), [(10, 80, (10, 20, 40, 80)), (1, 5, (1, 2, 4)), (100, 80, (80,)), (80, 80, (80,))]
+)
+def test_sizes_double(rows: int, most: int, expected: tuple[int, ...]) -> None:
+    assert block_sizes(rows, most) == expected
+
+
+@given(st.integers(1, 700), st.sampled_from(LADDERS))
+def test_blocks_hold_all_rows_and_only_the_last_has_room(num_rows: int, sizes: tuple[int, ...]) -> None:
+    blocks = cut(num_rows, sizes)
+    assert set(blocks) <= set(sizes) and list(blocks) == sorted(blocks, reverse=True)
+    assert sum(blocks[:-1]) < num_rows <= sum(blocks)
+
+
+@pytest.mark.parametrize("sizes", LADDERS)
+def test_no_other_blocks_are_cheaper(sizes: tuple[int, ...]) -> None:
+    for num_rows in range(1, 4 * sizes[0] + 1):
+        every = (
+            blocks
+            for count in range(1, -(-num_rows // sizes[0]) + 1)
+            for blocks in combinations_with_replacement(sizes, count)
+            if sum(blocks) >= num_rows
+        )
+        assert cost(cut(num_rows, sizes), sizes) == min(cost(blocks, sizes) for blocks in every)
+
+
+@given(st.integers(1, 50), st.sampled_from(LADDERS))
+def test_pieces_are_the_rows_in_order_and_zeros(num_rows: int, sizes: tuple[int, ...]) -> None:
+    array = np.arange(1, 2 * num_rows + 1, dtype=np.float32).reshape(num_rows, 2)
+    found = [piece["x"] for size, piece in pieces({"x": array}, cut(num_rows, sizes)) if len(piece["x"]) == size]
+    together = np.concatenate(found)
+    np.testing.assert_array_equal(together[:num_rows], array)
+    assert not together[num_rows:].any()
+
+
+def test_a_full_block_is_not_copied() -> None:
+    array = np.ones((4, 2), np.float32)
+    assert padded(array, 4) is array
