@@ -1,8 +1,6 @@
 """Batches of any size as blocks of few sizes, for engines that are prepared for one size at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +33,6 @@ def cut(num_rows: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
         options = ((size, best[max(0, rows - size)]) for size in sizes)
         best.append(min((size + _OVERHEAD * sizes[0] + cost, (size, *others)) for size, (cost, others) in options))
     return tuple(sorted((sizes[-1],) * whole + best[-1][1], reverse=True))
-
-
-def pieces(arrays: Mapping[str, Array], sizes: Sequence[int]) -> Iterator[tuple[int, dict[str, Array]]]:
-    """Rows of all arrays, block by block; zeros fill the last one up."""
-    ends = np.cumsum([0, *sizes]).tolist()
-    for begin, end in pairwise(ends):
-        yield end - begin, {name: padded(array[begin:end], end - begin) for name, array in arrays.items()}
 
 
 def padded(array: npt.NDArray[np.generic], num_rows: int) -> Array:

@@ -8,15 +8,15 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import openvino
 
-from emf.runtime.blocks import cut, pieces
+from emf.runtime.blocks import cut
 from emf.runtime.errors import ArtifactError
 from emf.runtime.session import Array, Arrays, SessionOptions
 
@@ -31,25 +31,63 @@ _DEFAULT_PROPERTIES = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
 
+_MOST_COPIED = 2**18
+"""Bytes of an input that are copied rather than bound anew."""
+
+
+class _Request:
+    """An infer request for one size of batch, its tensors bound once: naming them at every call takes longer.
+
+    Small inputs are copied into memory of the request's own, large ones are read where they lie.
+    """
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        self._request = model.create_infer_request()
+        self._inputs: dict[str, Array] = {}
+        self._bound: dict[str, openvino.Tensor] = {}
+        for port in model.inputs:
+            array = np.zeros(list(port.shape), port.element_type.to_dtype())
+            self._inputs[port.any_name] = array
+            self._bind(port.any_name, array)
+        self._outputs = {port.any_name: self._request.get_tensor(port).data for port in model.outputs}
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run with as many rows as the inputs have; the others hold what they held before."""
+        num_rows = 0
+        for name, own in self._inputs.items():
+            given = inputs[name]
+            num_rows = len(given)
+            if own.nbytes > _MOST_COPIED and len(given) == len(own):
+                self._bind(name, given)
+            else:
+                own[:num_rows] = given
+                if own.nbytes > _MOST_COPIED:
+                    self._bind(name, own)
+        self._request.infer(share_outputs=True)
+        return {name: self._outputs[name][:num_rows].copy() for name in outputs}
+
+    def _bind(self, name: str, array: Array) -> None:
+        self._bound[name] = openvino.Tensor(array, shared_memory=True)
+        self._request.set_tensor(name, self._bound[name])
+
 
 class _Graph:
     """A graph compiled for one size of batch, with a pool of infer requests, one for each thread that calls at once."""
 
     def __init__(self, model: openvino.CompiledModel) -> None:
         self.model = model
-        self._requests: SimpleQueue[Any] = SimpleQueue()
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         with self._request() as request:
-            request.infer(inputs, share_inputs=True, share_outputs=True)
-            return {name: np.array(request.get_tensor(name).data) for name in outputs}
+            return request.run(inputs, outputs)
 
     @contextmanager
-    def _request(self) -> Iterator[Any]:
+    def _request(self) -> Iterator[_Request]:
         try:
             request = self._requests.get_nowait()
         except Empty:
-            request = self.model.create_infer_request()
+            request = _Request(self.model)
         try:
             yield request
         finally:
@@ -96,10 +134,14 @@ class OpenVinoSession:
         """Run the graph, block by block; see `Session.run`."""
         num_rows = len(next(iter(inputs.values())))
         sizes = self.blocks(num_rows)
-        if sizes == (num_rows,):
-            return self._graph(num_rows).run(inputs, outputs)
-        results = [self._graph(size).run(piece, outputs) for size, piece in pieces(inputs, sizes)]
-        return {name: np.concatenate([result[name] for result in results])[:num_rows] for name in outputs}
+        if len(sizes) == 1:
+            return self._graph(sizes[0]).run(inputs, outputs)
+        ends = [*accumulate(sizes, initial=0)]
+        results = [
+            self._graph(size).run({name: array[begin : begin + size] for name, array in inputs.items()}, outputs)
+            for begin, size in zip(ends, sizes, strict=False)
+        ]
+        return {name: np.concatenate([result[name] for result in results]) for name in outputs}
 
     def _graph(self, size: int) -> _Graph:
         with self._lock:
