@@ -13,8 +13,7 @@ class _Attention(nn.Module):
 
     Source: `torchaudio.models.emformer._EmformerAttention.infer`. Query, key and value come from one
     projection, the scaling folded into the query's part. Emformer has no positional encoding, so
-    the order of keys does not matter: scores of cached and of new frames are computed apart and
-    normalised together, which spares copying the cache.
+    the order of keys does not matter: cached frames stand in a ring, new ones behind them.
     """
 
     def __init__(self, attention: Any) -> None:
@@ -36,16 +35,11 @@ class _Attention(nn.Module):
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
 
-    def attend(self, query: Tensor, keys: list[Tensor], values: list[Tensor], biases: list[Tensor | None]) -> Tensor:
-        """Softmax over all groups of keys together, then the output projection."""
-        scores = []
-        for key, bias in zip(keys, biases, strict=True):
-            score = torch.matmul(query, key.transpose(2, 3))
-            scores.append(score if bias is None else score + bias)
-        probs = torch.softmax(torch.cat(scores, dim=3), dim=3) if len(scores) > 1 else torch.softmax(scores[0], dim=3)
-        parts = torch.split(probs, [key.shape[2] for key in keys], dim=3) if len(keys) > 1 else (probs,)
-        context = sum(torch.matmul(part, value) for part, value in zip(parts, values, strict=True))
-        assert isinstance(context, Tensor)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """Softmax over all keys, `bias` added to their scores, then the output projection."""
+        scores = torch.matmul(query, key.transpose(2, 3))
+        probs = torch.softmax(scores if bias is None else scores + bias, dim=3)
+        context = torch.matmul(probs, value)
         batch, _, length, _ = context.shape
         result: Tensor = self.out_proj(context.transpose(1, 2).reshape(batch, length, -1))
         return result
@@ -87,15 +81,16 @@ class EncoderGraph(nn.Module):
         length = geometry.step_length // stride
         x = self.input_linear(features[:, : length * stride])
         x = x.reshape(batch, length, stride * x.shape[2])
-        cache_bias = memory_bias = None
+        bias = memory_bias = None
         caches: list[Tensor] = []
         if self.has_cache:
-            cache_bias = _mask(given["past_length"], geometry.left_context_length)
+            bias = nn.functional.pad(_mask(given["past_length"], geometry.left_context_length), (0, length))
             parts = torch.split(given["attention_cache"], self.num_heads, dim=1)
             caches = [part.to(torch.float32) for part in parts]
         if self.has_memory:
             segments = given["past_length"].div(geometry.frames_per_step, rounding_mode="trunc")
-            memory_bias = _mask(segments, geometry.max_memory_size)
+            hidden = _mask(segments, geometry.max_memory_size)
+            memory_bias = nn.functional.pad(hidden, (length, 0)) if bias is None else torch.cat([bias, hidden], dim=3)
         new_caches: list[Tensor] = []
         new_memories: list[Tensor] = []
         memory_in = x[:, : geometry.frames_per_step].mean(dim=1, keepdim=True)
@@ -103,7 +98,7 @@ class EncoderGraph(nn.Module):
             memory = given["memory"][:, index] if self.has_memory else None
             cache = caches[2 * index : 2 * index + 2]
             new_memories.append(memory_in)
-            x, key, value, memory_in = self._layer(index, x, cache, cache_bias, memory, memory_bias)
+            x, key, value, memory_in = self._layer(index, x, cache, bias, memory, memory_bias)
             new_caches += [key, value]
         encoding = self.layer_norm(self.output_linear(x[:, : geometry.frames_per_step]))
         outputs = [encoding]
@@ -120,7 +115,7 @@ class EncoderGraph(nn.Module):
         index: int,
         x: Tensor,
         cache: list[Tensor],
-        cache_bias: Tensor | None,
+        bias: Tensor | None,
         memory: Tensor | None,
         memory_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -134,17 +129,17 @@ class EncoderGraph(nn.Module):
             summary = normed[:, :frames].mean(dim=1, keepdim=True)
             rows = torch.cat([normed, summary, memory], dim=1)
         query, key, value = attention.heads(rows)
-        keys, values = [key[:, :, :length]], [value[:, :, :length]]
-        biases: list[Tensor | None] = [None]
+        keys, values = key[:, :, :length], value[:, :, :length]
         if cache:
-            keys, values, biases = [*keys, cache[0]], [*values, cache[1]], [*biases, cache_bias]
+            keys, values = torch.cat([cache[0], keys], dim=2), torch.cat([cache[1], values], dim=2)
         output = None
         if memory is not None:
             # The summary, which becomes the next layer's memory, attends to everything but memory.
-            output = attention.attend(query[:, :, length : length + 1], keys, values, biases)
-            keys, values = [*keys, key[:, :, length + 1 :]], [*values, value[:, :, length + 1 :]]
-            biases = [*biases, memory_bias]
-        x = attention.attend(query[:, :, :length], keys, values, biases) + x
+            output = attention.attend(query[:, :, length : length + 1], keys, values, bias)
+            keys = torch.cat([keys, key[:, :, length + 1 :]], dim=2)
+            values = torch.cat([values, value[:, :, length + 1 :]], dim=2)
+            bias = memory_bias
+        x = attention.attend(query[:, :, :length], keys, values, bias) + x
         x = layer.layer_norm_output(layer.pos_ff(x) + x)
         kept = max(frames - self.geometry.left_context_length, 0)
         new_key, new_value = key[:, :, kept:frames], value[:, :, kept:frames]

@@ -10,17 +10,23 @@ from demo_corpus import Split, Utterance
 from demo_labels import Span
 from torch import Tensor
 
+_PAUSES = (0.2, 0.2, 0.6)
+"""Mean seconds between utterances: words after a long silence are easily missed."""
+_LONGEST_GAP = 9600
+"""Samples between single words."""
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
 _SHARES = {
-    "an4": 0.26,
-    "voices": 0.12,
-    "voice_words": 0.10,
-    "cut_words": 0.15,
+    "an4": 0.28,
+    "voices": 0.08,
+    "voice_words": 0.09,
+    "cut_words": 0.18,
     "digits": 0.22,
     "commands": 0.13,
     "silence": 0.02,
 }
 _SINGLE_WORDS = ("voice_words", "cut_words", "digits", "commands")
+_STRENGTH_OF_WORDS = 1.7
+"""Single words are perturbed so much more strongly than sentences: many are of three speakers."""
 _TRIMMED_SECONDS = 0.05
 """Most that is cut off either end of a single word, as recordings trimmed by level are."""
 _NARROW_SHARE = 0.2
@@ -122,7 +128,7 @@ class BatchSource:
             if name == "silence":
                 break
             samples, words = self._item(name, rng, strength)
-            gap = int(rng.exponential(0.25) * SAMPLE_RATE) if rng.random() < 0.8 else 0
+            gap = int(rng.exponential(rng.choice(_PAUSES)) * SAMPLE_RATE) if rng.random() < 0.8 else 0
             if used + gap + samples.size > length:
                 misfits += 1
                 continue
@@ -147,14 +153,16 @@ class BatchSource:
         used = 0
         for utterance in utterances:
             if parts:
-                parts.append(np.zeros(int(rng.integers(6400)), np.float32))
+                parts.append(np.zeros(int(rng.integers(_LONGEST_GAP)), np.float32))
                 used += parts[-1].size
             samples = _floats(utterance.samples)
             parts.append(_trimmed(samples, rng, strength) if name in _SINGLE_WORDS else samples)
             spans += [span.moved(used) for span in _spans(utterance)]
             used += parts[-1].size
-        narrow = _NARROW_SHARE_OF_WORDS if name in _SINGLE_WORDS else _NARROW_SHARE
-        samples, speed = _perturb(np.concatenate(parts), rng, strength, narrow)
+        narrow, amount = _NARROW_SHARE, strength
+        if name in _SINGLE_WORDS:
+            narrow, amount = _NARROW_SHARE_OF_WORDS, min(1.0, _STRENGTH_OF_WORDS * strength)
+        samples, speed = _perturb(np.concatenate(parts), rng, amount, narrow)
         return samples, [span.moved(0, speed) for span in spans]
 
 

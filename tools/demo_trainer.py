@@ -19,7 +19,7 @@ from torch import Tensor
 
 WARM_UP = 0.03
 """Share of the training in which the learning rate rises."""
-FULL_STRENGTH = 1.0
+FULL_STRENGTH = 0.6
 """Strength of the perturbations in the second half of the training."""
 LABEL_WEIGHT = 8.0
 """Weight of the labels of single frames at the beginning; it falls to zero at `LABELS_UNTIL` of the training."""
