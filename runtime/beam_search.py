@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from emf.runtime.join_table import JoinTable
 from emf.runtime.search import (
     Extend,
     Hypothesis,
-    Join,
     Predicted,
     Search,
     SearchOptions,
@@ -45,12 +45,13 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
     """
     hypotheses = list(state.hypotheses)
     top_k = num_candidates(state, options)
-    for offset, frame in enumerate(encodings):
+    table = JoinTable(encodings, top_k, options.look_ahead)
+    for offset in range(len(encodings)):
         time = state.num_frames + offset
         active, finished = hypotheses, Finished()
         predicted = {h.tokens: (h.prediction, h.state) for h in active}
         for expansion in range(options.step_max_tokens + 1):
-            joined = cast(Joined, (yield Join(frame, [h.prediction for h in active], top_k)))
+            joined = yield from table.look_up(active, offset)
             scores = np.array([h.score for h in active], np.float32)
             _finish(finished, active, scores + joined.blank)
             if expansion == options.step_max_tokens:

@@ -2,9 +2,9 @@
 
 from typing import cast
 
+from emf.runtime.join_table import JoinTable
 from emf.runtime.search import (
     Extend,
-    Join,
     Predicted,
     Search,
     SearchOptions,
@@ -14,7 +14,6 @@ from emf.runtime.search import (
     num_candidates,
 )
 from emf.runtime.session import FloatArray
-from emf.runtime.transducer import Joined
 
 
 def greedy_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
@@ -30,9 +29,10 @@ def greedy_search(encodings: FloatArray, state: SearchState, options: SearchOpti
     """
     best = state.hypotheses[0]
     top_k = num_candidates(state, options)
-    for offset, frame in enumerate(encodings):
+    table = JoinTable(encodings, top_k, options.look_ahead)
+    for offset in range(len(encodings)):
         for emitted in range(options.step_max_tokens + 1):
-            joined = cast(Joined, (yield Join(frame, [best.prediction], top_k)))
+            joined = yield from table.look_up([best], offset)
             gains = extension_gains([best], joined, state)[0]
             choice, blank = int(gains.argmax()), float(joined.blank[0])
             if blank >= gains[choice] or emitted == options.step_max_tokens:

@@ -8,10 +8,10 @@ from typing import cast
 
 import numpy as np
 
+from emf.runtime.join_table import JoinTable
 from emf.runtime.search import (
     Extend,
     Hypothesis,
-    Join,
     Predicted,
     Search,
     SearchOptions,
@@ -22,7 +22,6 @@ from emf.runtime.search import (
     ranked,
 )
 from emf.runtime.session import FloatArray
-from emf.runtime.transducer import Joined
 
 MODIFIED_BEAM_LENGTH_OFFSET = 1
 """Added to the number of tokens in the ranking: icefall counts the initial blank as a token."""
@@ -41,8 +40,9 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
     """
     hypotheses = list(state.hypotheses)
     top_k = num_candidates(state, options)
-    for offset, frame in enumerate(encodings):
-        joined = cast(Joined, (yield Join(frame, [h.prediction for h in hypotheses], top_k)))
+    table = JoinTable(encodings, top_k, options.look_ahead)
+    for offset in range(len(encodings)):
+        joined = yield from table.look_up(hypotheses, offset)
         scores = np.array([h.score for h in hypotheses], np.float32)
         gains = extension_gains(hypotheses, joined, state)
         # Column 0 is the blank; a hypothesis that takes it stays as it is.

@@ -27,12 +27,14 @@ class SearchOptions:
         step_max_tokens: tokens emitted at one frame at the most.
         temperature: divides the logits; greater values flatten the distribution.
         blank_penalty: subtracted from the blank's logit; positive values give fewer deletions.
+        look_ahead: join hypotheses with later frames, too, see `JoinTable`; changes no result.
     """
 
     beam_width: int = 10
     step_max_tokens: int = 100
     temperature: float = 1.0
     blank_penalty: float = 0.0
+    look_ahead: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
@@ -98,9 +100,13 @@ class SearchState:
 
 
 class Join(NamedTuple):
-    """Ask for the log-probabilities of the blank and of the best `top_k` symbols at one encoder frame."""
+    """Ask for the log-probabilities of the blank and of the best `top_k` symbols.
 
-    frame: FloatArray
+    At each of the `frames`, shape (m, encoding_dim), for each of n `predictions`; the answer has m times n rows, those
+    of the first frame first.
+    """
+
+    frames: FloatArray
     predictions: Sequence[FloatArray]
     top_k: int
 

@@ -54,9 +54,9 @@ def run_searches(searches: Sequence[Search], model: Model, options: SearchOption
 
 
 def _join_all(requests: Sequence[Join], model: Model, options: SearchOptions) -> list[Joined]:
-    counts = [len(request.predictions) for request in requests]
-    frames = np.repeat(np.stack([request.frame for request in requests]), counts, axis=0)
-    predictions = np.stack([prediction for request in requests for prediction in request.predictions])
+    counts = [len(request.frames) * len(request.predictions) for request in requests]
+    frames = np.concatenate([np.repeat(request.frames, len(request.predictions), axis=0) for request in requests])
+    predictions = np.stack([p for request in requests for p in [*request.predictions] * len(request.frames)])
     joined = model.join(frames, predictions, options.temperature, max(request.top_k for request in requests))
     if options.blank_penalty:
         joined = penalize_blank(joined, options.blank_penalty)

@@ -1,6 +1,7 @@
 """One step of a batch of streams: features, encoder, search."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def begin_step(
         options: of the search.
         streams: each ready.
     """
+    options = replace(options, look_ahead=len(streams) == 1)
     features = np.stack([stream.features() for stream in streams])
     encodings, advance = transducer.begin_step(features, [stream.encoder_state for stream in streams])
     searches = [

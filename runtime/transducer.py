@@ -215,4 +215,5 @@ def open_transducer(
     for name in GRAPH_NAMES:
         session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])
         sessions[name] = session if times is None else TimedSession(session, name, times)
+    sessions["joiner"].warm_up(beam_width * manifest.geometry.frames_per_step)
     return Transducer(manifest, graphs, sessions, num_threads)

@@ -69,7 +69,7 @@ LAYERS = (
     {"session_onnxruntime", "session_openvino"},
     {"audio", "resampler", "blob", "mel", "features", "timing", "state_batch"},
     {"transducer"},
-    {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop"},
+    {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop", "join_table"},
     {"stream", "snapshot"},
     {"step", "crew"},
     {"recognizer"},
