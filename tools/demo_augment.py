@@ -44,8 +44,8 @@ def change_channel(samples: Samples, rng: np.random.Generator, *, room: float = 
     size = -(-(samples.size + tail) // 2000) * 2000  # a length of small prime factors, quick to transform
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     octaves = np.log2(np.maximum(frequencies, 60.0) / 1000.0)
-    decibels = rng.uniform(-4.0, 4.0) * octaves
-    decibels += rng.uniform(0.0, 4.0) * np.sin(octaves * rng.uniform(0.5, 3.0) + rng.uniform(0.0, 2 * np.pi))
+    decibels = rng.uniform(-6.0, 6.0) * octaves
+    decibels += rng.uniform(0.0, 6.0) * np.sin(octaves * rng.uniform(0.5, 3.0) + rng.uniform(0.0, 2 * np.pi))
     response = 10 ** (decibels / 20)
     if rng.random() < 0.3:
         response = response * (frequencies > rng.uniform(50.0, 300.0))

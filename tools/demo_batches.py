@@ -10,23 +10,28 @@ from demo_corpus import Split, Utterance
 from demo_labels import Span
 from torch import Tensor
 
+_PAUSES = (0.2, 0.2, 0.6)
+"""Mean seconds between utterances: words after a long silence are easily missed."""
+_LONGEST_GAP = 9600
+"""Samples between single words."""
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
 _SHARES = {
-    "an4": 0.27,
-    "voices": 0.16,
-    "voice_words": 0.10,
-    "cut_words": 0.12,
-    "digits": 0.20,
+    "an4": 0.28,
+    "voices": 0.08,
+    "voice_words": 0.09,
+    "cut_words": 0.18,
+    "digits": 0.22,
     "commands": 0.13,
     "silence": 0.02,
 }
 _SINGLE_WORDS = ("voice_words", "cut_words", "digits", "commands")
-_FEW_SPEAKERS = "digits"
-"""A corpus of so few speakers that it is perturbed twice as strongly."""
+_STRENGTH_OF_WORDS = 1.7
+"""Single words are perturbed so much more strongly than sentences: many are of three speakers."""
 _TRIMMED_SECONDS = 0.05
 """Most that is cut off either end of a single word, as recordings trimmed by level are."""
-_NARROW_SHARE = 0.25
-"""Utterances limited to the band of 8 kHz recordings, which the digits' are."""
+_NARROW_SHARE = 0.2
+_NARROW_SHARE_OF_WORDS = 0.5
+"""Utterances, and single words, limited to the band of 8 kHz recordings, which the digits' are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,9 @@ class BatchSource:
         count = max(3, int(self._seconds * SAMPLE_RATE / self._books[anchor].samples.size))
         first = min(anchor, len(self._books) - count)
         utterances = self._books[first : first + count]
-        perturbed = [_level(_perturb(_floats(item.samples), rng, 1.0)[0], rng, 1.0) for item in utterances]
+        perturbed = [
+            _level(_perturb(_floats(item.samples), rng, 1.0, _NARROW_SHARE)[0], rng, 1.0) for item in utterances
+        ]
         waveforms = np.zeros((count, max(item.size for item in perturbed)), dtype=np.float32)
         for row, item in zip(waveforms, perturbed, strict=True):
             row[: item.size] = item
@@ -121,7 +128,7 @@ class BatchSource:
             if name == "silence":
                 break
             samples, words = self._item(name, rng, strength)
-            gap = int(rng.exponential(0.25) * SAMPLE_RATE) if rng.random() < 0.8 else 0
+            gap = int(rng.exponential(rng.choice(_PAUSES)) * SAMPLE_RATE) if rng.random() < 0.8 else 0
             if used + gap + samples.size > length:
                 misfits += 1
                 continue
@@ -146,13 +153,16 @@ class BatchSource:
         used = 0
         for utterance in utterances:
             if parts:
-                parts.append(np.zeros(int(rng.integers(6400)), np.float32))
+                parts.append(np.zeros(int(rng.integers(_LONGEST_GAP)), np.float32))
                 used += parts[-1].size
             samples = _floats(utterance.samples)
             parts.append(_trimmed(samples, rng, strength) if name in _SINGLE_WORDS else samples)
             spans += [span.moved(used) for span in _spans(utterance)]
             used += parts[-1].size
-        samples, speed = _perturb(np.concatenate(parts), rng, strength * (2 if name == _FEW_SPEAKERS else 1))
+        narrow, amount = _NARROW_SHARE, strength
+        if name in _SINGLE_WORDS:
+            narrow, amount = _NARROW_SHARE_OF_WORDS, min(1.0, _STRENGTH_OF_WORDS * strength)
+        samples, speed = _perturb(np.concatenate(parts), rng, amount, narrow)
         return samples, [span.moved(0, speed) for span in spans]
 
 
@@ -164,11 +174,11 @@ def _trimmed(samples: Samples, rng: np.random.Generator, strength: float) -> Sam
     return samples[begin : samples.size - end] if samples.size > 4 * (begin + end) else samples
 
 
-def _perturb(samples: Samples, rng: np.random.Generator, strength: float) -> tuple[Samples, float]:
-    """Telephone rate for some; another speed and another channel by strength; also tells the speed."""
-    speed = rng.uniform(0.85, 1.2) if rng.random() < 0.8 * strength else 1.0
+def _perturb(samples: Samples, rng: np.random.Generator, strength: float, narrow: float) -> tuple[Samples, float]:
+    """Telephone rate for the share `narrow`; another speed and channel by strength; also tells the speed."""
+    speed = rng.uniform(0.8, 1.25) if rng.random() < 0.8 * strength else 1.0
     changed = change_speed(samples, speed)
-    if rng.random() < _NARROW_SHARE:
+    if rng.random() < narrow:
         changed = limit_band(changed, rng)
     return (change_channel(changed, rng) if rng.random() < 0.7 * strength else changed), speed
 
@@ -186,6 +196,6 @@ def _level(samples: Samples, rng: np.random.Generator, strength: float) -> Sampl
     power = float(np.sqrt(np.square(samples).mean()))
     level = 10 ** ((-26 + strength * rng.uniform(-14, 14)) / 20)
     scaled = samples * (level / power) if power > 0 else samples
-    if rng.random() < 0.65 * strength:
+    if rng.random() < 0.5 * strength:
         scaled = scaled + noise(rng, samples.size) * (level * 10 ** (-rng.uniform(5, 45) / 20))
     return np.clip(scaled, -1.0, 1.0).astype(np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from demo_sentences import COMMANDS, DIGITS
+from demo_sentences import SPOKEN_ALONE
 
 SAMPLE_RATE = 16000
 AN4_DEV_SPEAKERS = frozenset(("fclc", "ffmm", "fmjc", "mblb", "mgah", "mjes", "mnjl", "mtcv"))
@@ -89,7 +89,8 @@ def load_corpora(data: Path, speech: Sequence[Path] = (), alignments: Path | Non
 
     Args:
         data: folder that holds `an4`, `fsdd`, `speech_commands`, `speech_commands_yesno` and `librispeech_train`.
-        speech: folders written by `speak_demo.py`, used for training only; single words where the name says `words`.
+        speech: folders written by `speak_demo.py`, used for training only; where the name says `words`,
+            only the single words that the held-out corpora have too: others ("erase") would be heard in their place.
         alignments: see `load_folder`.
 
     Returns:
@@ -98,11 +99,12 @@ def load_corpora(data: Path, speech: Sequence[Path] = (), alignments: Path | Non
     sentences, words = ([f for f in speech if ("words" in f.name) == single] for single in (False, True))
     held_out = load_held_out(data, alignments)
     books = load_folder(data / "librispeech_train", alignments)
+    single = [utterance for folder in words for utterance in load_folder(folder, alignments)]
     return held_out | {
         "books": Split(books, []),
-        "cut_words": Split(cut_words([*held_out["an4"].train, *books], (*DIGITS, *COMMANDS)), []),
+        "cut_words": Split(cut_words([*held_out["an4"].train, *books], SPOKEN_ALONE), []),
         "voices": Split([utterance for folder in sentences for utterance in load_folder(folder, alignments)], []),
-        "voice_words": Split([utterance for folder in words for utterance in load_folder(folder, alignments)], []),
+        "voice_words": Split([utterance for utterance in single if utterance.transcript in SPOKEN_ALONE], []),
     }
 
 

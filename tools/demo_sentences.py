@@ -13,6 +13,9 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 COMMANDS = (
     "up", "down", "left", "right", "go", "yes", "no", "stop", "start", "help", "repeat", "enter", "erase", "rubout",
 )
+SPOKEN_ALONE = (
+    *DIGITS, "up", "down", "left", "right", "go", "yes", "no",
+)
 _TEENS = (
     "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 WARM_UP = 0.03
 """Share of the training in which the learning rate rises."""
-FULL_STRENGTH = 0.5
+FULL_STRENGTH = 0.6
 """Strength of the perturbations in the second half of the training."""
 LABEL_WEIGHT = 8.0
 """Weight of the labels of single frames at the beginning; it falls to zero at `LABELS_UNTIL` of the training."""
@@ -85,7 +85,7 @@ class Trainer:
         """Perturbed features `(batch, 16 * segments + 4, 80)` and the frames of each stream, a multiple of 16."""
         windowed = rng.random() < 0.3
         features = self.frontend.windowed(batch.waveforms) if windowed else self.frontend.continuous(batch.waveforms)
-        factors = torch.tensor(1 + amount * rng.uniform(-0.12, 0.14, size=len(features)), dtype=torch.float32)
+        factors = torch.tensor(1 + amount * rng.uniform(-0.14, 0.16, size=len(features)), dtype=torch.float32)
         features = warp_vocal_tract(features, factors)
         if rng.random() < amount:
             features = mask_features(features, rng)

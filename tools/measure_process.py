@@ -3,8 +3,9 @@
 Example:
     python tools/measure_process.py artifacts/base --backend openvino --precision int8
 
-Every figure comes from a new process. Memory of a stream is what resident memory grows by, per stream, from 1 stream to
-`--streams` of them decoded together for ten seconds of audio.
+Every figure comes from a new process. Memory is what resident memory grows by when streams are decoded together for
+ten seconds of audio: `stream_bytes`, per stream, when twice `--streams` join `--streams` of them, and
+`batching_bytes`, once, beyond that, from one stream to `--streams`: graphs and buffers for batches.
 """
 
 import argparse
@@ -58,16 +59,19 @@ def run(streams):
     return streams
 
 one = run([recognizer.create_stream()])
+alone = resident()
+some = run([recognizer.create_stream() for _ in range(count)])
 before = resident()
-many = run([recognizer.create_stream() for _ in range(count)])
-print(json.dumps((resident() - before) / count))
+more = run([recognizer.create_stream() for _ in range(2 * count)])
+each = (resident() - before) / (2 * count)
+print(json.dumps([each, before - alone - count * each]))
 """
 
 
-def in_new_process(program: str, *arguments: str) -> float:
-    """The number that a Python program prints."""
+def in_new_process(program: str, *arguments: str) -> Any:
+    """What a Python program prints, as JSON."""
     finished = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
-    return float(json.loads(finished.stdout))
+    return json.loads(finished.stdout)
 
 
 def measure(options: dict[str, Any], streams: int) -> dict[str, float]:
@@ -75,11 +79,13 @@ def measure(options: dict[str, Any], streams: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         cached = json.dumps(options | {"cache_dir": folder})
         in_new_process(_FIRST_RESULT, cached)
+        stream_bytes, batching_bytes = in_new_process(_MEMORY, json.dumps(options), str(streams))
         return {
             "import_s": min(in_new_process(_IMPORT) for _ in range(3)),
             "first_result_s": min(in_new_process(_FIRST_RESULT, json.dumps(options)) for _ in range(3)),
             "first_result_cached_s": min(in_new_process(_FIRST_RESULT, cached) for _ in range(3)),
-            "stream_bytes": in_new_process(_MEMORY, json.dumps(options), str(streams)),
+            "stream_bytes": stream_bytes,
+            "batching_bytes": batching_bytes,
         }
 
 
