@@ -11,6 +11,8 @@ from emf.runtime.errors import AudioError
 from emf.runtime.resampler import Resampler
 from emf.runtime.session import FloatArray
 
+_DITHER = 2.0**-15
+
 
 def demo_recordings() -> list[Path]:
     """The recordings bundled with the demo model."""
@@ -20,6 +22,9 @@ def demo_recordings() -> list[Path]:
 
 def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> FloatArray:
     """Mono audio at `sample_rate`, at least `seconds` long: the files one after another, again if need be.
+
+    It is dithered as a 16-bit recording is: in digital silence all frames are the same, so that a token has the same
+    probability at each of them, and which alignments of it stay in a beam is up to the rounding of the last bit.
 
     Raises:
         AudioError: a file is not audio, or there is none at all.
@@ -36,7 +41,9 @@ def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> Flo
     if not total:
         raise AudioError("expected audio for the check, found none; pass sound files with --verify-audio")
     samples = np.concatenate(pieces)
-    return np.tile(samples, -(-wanted // total))[: max(wanted, total)]
+    repeated = np.tile(samples, -(-wanted // total))[: max(wanted, total)]
+    dither = np.random.default_rng(0).triangular(-_DITHER, 0.0, _DITHER, len(repeated))
+    return np.asarray(repeated + dither, dtype=np.float32)
 
 
 def read_resampled(file: Path, sample_rate: int, wanted: int) -> FloatArray:
