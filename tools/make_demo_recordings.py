@@ -14,10 +14,10 @@ import soxr
 from demo_voices import SAMPLE_RATE, Samples, run_program, spoken_text, trimmed
 
 _RECORDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("digits", "flite-rms", ("three one four one five nine two six five", "oh two seven eight")),
-    ("name", "flite-rms", ("e m f o r m e r", "j o i n e r")),
-    ("date", "flite-slt", ("march fifth nineteen eighty four", "enter fifty one")),
-    ("commands", "espeak-en-us", ("go left", "stop", "repeat", "erase q r s", "enter fifty one")),
+    ("digits", "flite-rms", ("three one four one five nine two six five", "zero two seven eight")),
+    ("name", "flite-rms", ("p y t h o n", "s t r e a m")),
+    ("date", "flite-slt", ("december thirty first nineteen eighty nine", "enter fifty one")),
+    ("commands", "espeak-en-us", ("left", "right", "stop", "repeat", "erase q r s", "enter fifty one")),
     (
         "dictation",
         "flite-rms",
@@ -29,7 +29,7 @@ _RECORDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "one five two one three",
             "december thirty first nineteen eighty nine",
             "rubout n f e i twenty six",
-            "enter six hundred and twelve",
+            "enter seven hundred and twelve",
             "help",
             "yes",
             "stop",
