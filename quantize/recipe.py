@@ -10,7 +10,7 @@ from emf.runtime.manifest import GRAPH_NAMES
 FLOAT = "fp32"
 PRECISIONS = ("int8", "int8-weight", "int4-weight", "bf16")
 COMPONENT_PRECISIONS = (FLOAT, *PRECISIONS)
-_FLOAT_LAYERS = {("encoder", "int8"): (0,)}
+_FLOAT_LAYERS = {("encoder", "int8"): (0,), ("joiner", "int8"): (1,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def default_graph_recipe(name: str, precision: str) -> GraphRecipe:
     """What this project found best for a graph.
 
     The encoder's first matrix, which reads the log-mel features, stays in float32 for `int8`: one
-    scale for all 80 of them costs some 20 dB of the encoder's output, and the matrix is small.
+    scale for all 80 of them costs some 20 dB of the encoder's output, and the matrix is small. So does the
+    joiner's second, a single row: the blank decides whether anything is said at all.
     """
     return GraphRecipe(precision, float_layers=_FLOAT_LAYERS.get((name, precision), ()))
 
