@@ -46,6 +46,9 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="of auto's decoding")
     parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="of auto's decoding")
+    parser.add_argument(
+        "--seven-bit-weights", action="store_true", help="of int8, for processors without VNNI; less exact"
+    )
     parser.add_argument("--name", help="of the variant; after its precision if absent")
     return parser
 
@@ -69,7 +72,9 @@ def _work(options: argparse.Namespace) -> Outcome:
         return _work_auto(manifest, backends, options)
     if options.dev is not None:
         raise UsageError(f"--dev belongs to --precision auto, found --precision {options.precision}; leave one out")
-    recipe = make_recipe(options.precision, options.components)
+    recipe = make_recipe(options.precision, options.components, options.seven_bit_weights)
+    if options.seven_bit_weights and not recipe.needs_calibration:
+        raise UsageError(f"--seven-bit-weights belongs to --precision int8, found {recipe.name}; leave it out")
     request = VariantRequest(options.name or recipe.name, recipe, backends)
     check_request(manifest, request)
     calibration = _calibration(manifest, recipe.needs_calibration, options)
@@ -83,6 +88,8 @@ def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Na
     name = options.name or "auto"
     if options.dev is None or options.components:
         raise UsageError("--precision auto needs --dev manifest.tsv to search on, and chooses --components itself")
+    if options.seven_bit_weights:
+        raise UsageError("--seven-bit-weights belongs to --precision int8, found --precision auto; leave it out")
     check_request(manifest, VariantRequest(name, make_recipe("int8"), backends))
     dev = read_corpus(options.dev, transcripts=True)
     calibration = _calibration(manifest, True, options)

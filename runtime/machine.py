@@ -24,10 +24,15 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
+def instruction_sets() -> frozenset[str]:
+    """The processor's instruction sets, in Linux's words; empty where nobody tells."""
+    return frozenset(_cpuinfo().get("flags", "").split())
+
+
 def describe_machine() -> dict[str, Any]:
     """Processor, instruction sets, processors to use, memory, system."""
     info = _cpuinfo()
-    flags = set(info.get("flags", "").split())
+    flags = instruction_sets()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "processor": info.get("model name", platform.processor()),

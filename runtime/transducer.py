@@ -10,12 +10,13 @@ import numpy.typing as npt
 from emf.runtime.blocks import block_sizes, padded
 from emf.runtime.errors import ArtifactError
 from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
+from emf.runtime.saturation import warn_of_saturation
 from emf.runtime.session import Array, FloatArray, Session, open_session
 from emf.runtime.state_batch import StateBatcher
 from emf.runtime.timing import ComponentTimes, TimedSession
 
-_STREAMS = (1, 4, 16)
-"""Streams that the encoder is prepared for; larger blocks gain little and move more memory at once."""
+_STREAMS = (1, 4, 16, 48)
+"""Streams that the encoder is prepared for."""
 _MOST_HYPOTHESES = 80
 
 
@@ -211,6 +212,7 @@ def open_transducer(
     hypotheses = block_sizes(beam_width, _MOST_HYPOTHESES)
     sizes = {"encoder": _STREAMS, "predictor": hypotheses, "joiner": hypotheses}
     graphs = manifest.variant(backend, precision)
+    warn_of_saturation(manifest, backend, precision)
     sessions: dict[str, Session] = {}
     for name in GRAPH_NAMES:
         session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])

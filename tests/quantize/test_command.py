@@ -52,6 +52,8 @@ def _header_only(folder: Path) -> None:
         (_no_transcripts, "--precision auto --dev {folder}/manifest.tsv", "transcript is missing"),
         (lambda folder: None, "--precision auto", "needs --dev"),
         (lambda folder: None, "--precision int8 --dev {folder}", "belongs to --precision auto"),
+        (lambda folder: None, "--precision auto --dev {folder} --seven-bit-weights", "belongs to --precision int8"),
+        (lambda folder: None, "--precision int8-weight --seven-bit-weights", "belongs to --precision int8"),
         (lambda folder: None, "--precision int8-weight --name fp32", "exists"),
         (lambda folder: None, "--precision int8-weight --name ../x", "expected a variant name"),
         (lambda folder: None, "--precision bf16", "--backends openvino"),

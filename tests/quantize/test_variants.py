@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from emf.quantize import variant as variant_module
 from emf.quantize.calibration import CalibrationSet
@@ -86,6 +88,19 @@ def test_text_is_the_same_alone_and_in_a_batch(quantized: Path, manifest: Manife
         recognizer.decode_streams(streams)
     assert any(alone)
     assert [recognizer.get_result(stream).text for stream in streams] == alone
+
+
+@pytest.mark.parametrize("seven_bit_weights", [False, True])
+def test_seven_bit_weights_use_half_of_the_range(
+    artifact: Path, calibration: CalibrationSet, seven_bit_weights: bool
+) -> None:
+    recipe = make_recipe("int8", {"encoder": "fp32", "predictor": "fp32"}, seven_bit_weights)
+    manifest = add_variant(artifact, VariantRequest("int8", recipe, ("onnxruntime",)), calibration)
+    model = onnx.load(manifest.path(manifest.variant("onnxruntime", "int8")["joiner"].files[0]))
+    weights = [numpy_helper.to_array(t) for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    matrices = [weight.astype(np.int64) for weight in weights if weight.ndim == 2]
+    assert len(matrices) == 1
+    assert bool(np.abs(matrices[0]).max() <= 64) == seven_bit_weights
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-weight"])
