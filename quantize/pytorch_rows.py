@@ -17,9 +17,9 @@ from emf.runtime.baselines import load_baseline
 from emf.runtime.bench import Measurements
 from emf.runtime.errors import EmfError
 from emf.runtime.manifest_file import read_manifest
-from emf.runtime.recognizer import load_tokens
 from emf.runtime.speech_manifest import Utterance
 from emf.runtime.threads import resolve_num_threads
+from emf.runtime.tokens import load_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,12 @@ class Manifest:
             )
         return graphs
 
+    @property
+    def seconds_per_frame(self) -> float:
+        """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
+        segment = self.geometry.segment_length * self.frontend.hop_length
+        return segment / (self.geometry.frames_per_step * self.frontend.sample_rate)
+
     def path(self, file: FileSpec) -> Path:
         """Where a file of the artifact lies."""
         return self.root / file.path

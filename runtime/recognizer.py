@@ -12,23 +12,22 @@ from emf.runtime.beam_search import BEAM_LENGTH_OFFSET, beam_search
 from emf.runtime.biasing import Biasing
 from emf.runtime.crew import Crew
 from emf.runtime.endpoint import EndpointRules
-from emf.runtime.errors import ArtifactError, UsageError
-from emf.runtime.features import feature_extractor
+from emf.runtime.errors import UsageError
 from emf.runtime.fusion import Fusion, LanguageModel
 from emf.runtime.greedy_search import greedy_search
-from emf.runtime.manifest import Manifest
-from emf.runtime.manifest_file import read_manifest, verify_file
+from emf.runtime.manifest_file import read_manifest
 from emf.runtime.modified_beam_search import MODIFIED_BEAM_LENGTH_OFFSET, modified_beam_search
 from emf.runtime.result import Alternative, Result
 from emf.runtime.search import Hypothesis, SearchMethod, SearchOptions, end_words
 from emf.runtime.search_loop import initial_search_state
 from emf.runtime.session import PARALLEL_BACKENDS
-from emf.runtime.snapshot import fingerprint, restore_snapshot
+from emf.runtime.snapshot import restore_snapshot
 from emf.runtime.step import begin_step
-from emf.runtime.stream import Stream, StreamSettings
+from emf.runtime.stream import Stream
+from emf.runtime.stream_settings import StreamSettings, stream_settings
 from emf.runtime.threads import resolve_num_threads
-from emf.runtime.timing import ComponentTimes, TimedExtractor
-from emf.runtime.tokens import TokenTable, read_tokens
+from emf.runtime.timing import ComponentTimes
+from emf.runtime.tokens import TokenTable, load_tokens
 from emf.runtime.transcript import Spelling
 from emf.runtime.transducer import Transducer, open_transducer
 
@@ -70,7 +69,7 @@ class Recognizer:
         self._biasing = biasing
         self._fusion = self._fuse(language_model)
         self.sample_rate = settings.sample_rate
-        self.seconds_per_frame = seconds_per_frame(transducer.manifest)
+        self.seconds_per_frame = transducer.manifest.seconds_per_frame
         self._spelling = Spelling(tokens, self.seconds_per_frame, transducer.manifest.confidence)
         blank_id, lstm_state = transducer.blank_id, transducer.initial_predictor_state()
         self._start = initial_search_state(transducer, blank_id, lstm_state)
@@ -132,16 +131,7 @@ class Recognizer:
         options = SearchOptions(beam_width, step_max_tokens, temperature, blank_penalty)
         if decoding_method not in SEARCH_METHODS:
             raise UsageError(f"expected a decoding method of {', '.join(SEARCH_METHODS)}, found {decoding_method!r}")
-        mode = frontend or manifest.frontend.default
-        extractor = feature_extractor(mode, manifest.frontend, manifest.geometry)
-        if times is not None:
-            extractor = TimedExtractor(extractor, times)
-        if tail_padding is None:
-            tail_padding = manifest.frontend.tail_padding if mode == "continuous" else 0.0
-        if not 0.0 <= tail_padding <= 60.0:
-            raise UsageError(f"expected a tail padding from 0 to 60 seconds, found {tail_padding}")
-        if stable_delay is not None and not 0.0 <= stable_delay <= 3600.0:
-            raise UsageError(f"expected a stable delay from 0 to 3600 seconds, found {stable_delay}")
+        settings = stream_settings(manifest, variant, frontend, tail_padding, stable_delay, times)
         threads = resolve_num_threads(num_threads)
         cache = None if cache_dir is None else Path(cache_dir)
         width = 1 if decoding_method == "greedy" else beam_width
@@ -149,13 +139,6 @@ class Recognizer:
         crew = None
         if chosen_backend in PARALLEL_BACKENDS and threads > 1:
             crew = Crew(threads, partial(open_model, num_threads=1))
-        settings = StreamSettings(
-            extractor=extractor,
-            sample_rate=manifest.frontend.sample_rate,
-            tail_padding=tail_padding,
-            stable_frames=None if stable_delay is None else round(stable_delay / seconds_per_frame(manifest)),
-            identity={"model": fingerprint(manifest), "precision": variant, "frontend": mode},
-        )
         tokens = load_tokens(manifest)
         biasing = Biasing(phrases, tokens) if phrases else None
         method = SEARCH_METHODS[decoding_method]
@@ -307,22 +290,3 @@ class Recognizer:
         while self.is_ready(stream):
             self.decode_streams([stream])
         return self.get_result(stream)
-
-
-def seconds_per_frame(manifest: Manifest) -> float:
-    """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
-    geometry, frontend = manifest.geometry, manifest.frontend
-    return geometry.segment_length * frontend.hop_length / (geometry.frames_per_step * frontend.sample_rate)
-
-
-def load_tokens(manifest: Manifest) -> TokenTable:
-    """The artifact's token table."""
-    path = manifest.path(manifest.vocabulary.file)
-    verify_file(path, manifest.vocabulary.file)
-    pieces = read_tokens(path)
-    if len(pieces) != manifest.geometry.num_symbols:
-        raise ArtifactError(
-            f"{path}: expected {manifest.geometry.num_symbols} pieces as the manifest says, found {len(pieces)}; "
-            "export the model again"
-        )
-    return TokenTable(pieces, frozenset(manifest.vocabulary.hidden_ids))

@@ -1,39 +1,18 @@
 """One speaker's audio on its way to text: everything that a recognizer must remember of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.audio import check_sample_rate, to_mono_float
 from emf.runtime.errors import AudioError, UsageError
-from emf.runtime.features import FeatureExtractor, SampleBuffer
+from emf.runtime.features import SampleBuffer
 from emf.runtime.resampler import Resampler
 from emf.runtime.search import SearchState, commit, common_prefix_length, settle
 from emf.runtime.session import FloatArray
 from emf.runtime.snapshot import take_snapshot
+from emf.runtime.stream_settings import StreamSettings
 from emf.runtime.transcript import Spelling, Transcript
 from emf.runtime.transducer import EncoderState
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """What all streams of a recognizer share.
-
-    Attributes:
-        extractor: turns audio into the encoder's steps.
-        sample_rate: the model's, in Hz.
-        tail_padding: silence to append when the audio ends, seconds.
-        stable_frames: encoder frames after which a disputed token is settled; `None` is never.
-        identity: what a snapshot can be restored into.
-    """
-
-    extractor: FeatureExtractor
-    sample_rate: int
-    tail_padding: float
-    stable_frames: int | None
-    identity: Mapping[str, str]
 
 
 class Stream:

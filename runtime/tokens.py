@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emf.runtime.errors import ArtifactError
+from emf.runtime.manifest import Manifest
+from emf.runtime.manifest_file import verify_file
 
 WORD_BOUNDARY = "\u2581"
 BLANK_PIECE = "<blank>"
@@ -72,3 +74,16 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     if sorted(pieces) != list(range(len(pieces))):
         raise ArtifactError(f"{path}: expected the ids 0 to {len(pieces) - 1}, but some are missing")
     return tuple(pieces[index] for index in range(len(pieces)))
+
+
+def load_tokens(manifest: Manifest) -> TokenTable:
+    """The artifact's token table."""
+    path = manifest.path(manifest.vocabulary.file)
+    verify_file(path, manifest.vocabulary.file)
+    pieces = read_tokens(path)
+    if len(pieces) != manifest.geometry.num_symbols:
+        raise ArtifactError(
+            f"{path}: expected {manifest.geometry.num_symbols} pieces as the manifest says, found {len(pieces)}; "
+            "export the model again"
+        )
+    return TokenTable(pieces, frozenset(manifest.vocabulary.hidden_ids))

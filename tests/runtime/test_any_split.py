@@ -11,7 +11,8 @@ from emf.runtime.features import FRONTENDS, feature_extractor
 from emf.runtime.manifest import Frontend, Geometry
 from emf.runtime.search import Hypothesis, SearchState
 from emf.runtime.session import FloatArray
-from emf.runtime.stream import Stream, StreamSettings
+from emf.runtime.stream import Stream
+from emf.runtime.stream_settings import StreamSettings
 from emf.runtime.transducer import EncoderState
 from tests.signals import SAMPLE_RATE, speech_like
 

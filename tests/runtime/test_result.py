@@ -10,7 +10,7 @@ import pytest
 
 from emf.runtime import Recognizer, Result
 from emf.runtime.manifest_file import read_manifest
-from emf.runtime.recognizer import SEARCH_METHODS, seconds_per_frame
+from emf.runtime.recognizer import SEARCH_METHODS
 from emf.runtime.search import SearchState
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
@@ -78,7 +78,7 @@ def test_a_steps_frames_cover_its_segment(tiny_artifact: Path, segment: int, str
     """Also where the segment is no multiple of the stride, so that times do not drift from the audio."""
     manifest = read_manifest(tiny_artifact)
     geometry = replace(manifest.geometry, segment_length=segment, subsampling_factor=stride)
-    assert seconds_per_frame(replace(manifest, geometry=geometry)) == pytest.approx(expected)
+    assert replace(manifest, geometry=geometry).seconds_per_frame == pytest.approx(expected)
 
 
 def test_times_are_those_of_the_audio(load: Load) -> None:
