@@ -102,7 +102,7 @@ class OpenVinoSession:
         self._compile_for, self._sizes = compile_for, tuple(sizes)
         self._first = _Graph(compile_for(sizes[0]))
         self._graphs = {sizes[0]: self._first}
-        self._lock = Lock()
+        self._locks = {size: Lock() for size in sizes}
 
     @property
     def precision(self) -> str:
@@ -144,10 +144,13 @@ class OpenVinoSession:
         return {name: np.concatenate([result[name] for result in results]) for name in outputs}
 
     def _graph(self, size: int) -> _Graph:
-        with self._lock:
-            if size not in self._graphs:
-                self._graphs[size] = _Graph(self._compile_for(size))
-            return self._graphs[size]
+        graph = self._graphs.get(size)
+        if graph is None:
+            with self._locks[size]:  # one for each size: those that are ready go on meanwhile
+                graph = self._graphs.get(size)
+                if graph is None:
+                    graph = self._graphs[size] = _Graph(self._compile_for(size))
+        return graph
 
 
 @cache

@@ -3,13 +3,16 @@
 import builtins
 import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 
-from emf.runtime import ArtifactError, MissingDependency, Recognizer, UsageError
+from emf.runtime import ArtifactError, MissingDependency, Recognizer, UsageError, session_openvino
 from emf.runtime.manifest import GraphSpec, Manifest, TensorSpec
 from emf.runtime.manifest_file import read_manifest
 from emf.runtime.session import BACKENDS, Arrays, Session, check, open_session
@@ -134,6 +137,32 @@ def test_openvino_compiles_for_the_sizes_it_is_given(tiny_artifact: Path) -> Non
     manifest = read_manifest(tiny_artifact)
     session = open_session(manifest, manifest.variant("openvino", "fp32")["joiner"], 1, sizes=(2, 6))
     assert {size for rows in range(1, 40) for size in session.blocks(rows)} == {2, 6}
+
+
+def test_openvino_runs_sizes_that_are_ready_while_another_is_compiled(
+    tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_graph, compiling, go_on = session_openvino._compile, Event(), Event()
+
+    def compile_slowly(path: str, num_rows: int, *rest: Any) -> openvino.CompiledModel:
+        if num_rows == 6:
+            compiling.set()
+            assert go_on.wait(30)
+        return compile_graph(path, num_rows, *rest)
+
+    monkeypatch.setattr(session_openvino, "_compile", compile_slowly)
+    manifest = read_manifest(tiny_artifact)
+    graph = manifest.variant("openvino", "fp32")["joiner"]
+    session = open_session(manifest, graph, 1, sizes=(2, 6))
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(session.run, random_inputs(graph, 6), ["top_ids"])
+        assert compiling.wait(30)
+        quick = pool.submit(session.run, random_inputs(graph, 2), ["top_ids"])
+        try:
+            assert len(quick.result(10)["top_ids"]) == 2
+        finally:
+            go_on.set()
+        assert len(slow.result(30)["top_ids"]) == 6
 
 
 @pytest.mark.parametrize("name", ["encoder", "predictor", "joiner"])
