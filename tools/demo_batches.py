@@ -16,12 +16,12 @@ _LONGEST_GAP = 9600
 """Samples between single words."""
 _STREAM_SECONDS = (2.5, 4.0, 4.0, 6.0, 8.0)
 _SHARES = {
-    "an4": 0.28,
+    "an4": 0.26,
     "voices": 0.08,
-    "voice_words": 0.09,
-    "cut_words": 0.18,
-    "digits": 0.22,
-    "commands": 0.13,
+    "voice_words": 0.14,
+    "cut_words": 0.17,
+    "digits": 0.21,
+    "commands": 0.12,
     "silence": 0.02,
 }
 _SINGLE_WORDS = ("voice_words", "cut_words", "digits", "commands")

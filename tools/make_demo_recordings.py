@@ -15,7 +15,7 @@ from demo_voices import SAMPLE_RATE, Samples, run_program, spoken_text, trimmed
 
 _RECORDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("digits", "flite-rms", ("three one four one five nine two six five", "zero two seven eight")),
-    ("name", "flite-rms", ("p y t h o n", "s t r e a m")),
+    ("name", "flite-slt", ("p y t h o n", "s t r e a m")),
     ("date", "flite-slt", ("december thirty first nineteen eighty nine", "enter fifty one")),
     ("commands", "espeak-en-us", ("left", "right", "stop", "repeat", "erase q r s", "enter fifty one")),
     (
