@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from emf.runtime.transducer import Transducer
 
-_MOST_STREAMS = 32
+_MOST_STREAMS = 16
 """Streams decoded by one thread at once: more gain little and move more memory."""
 
 Item = TypeVar("Item")

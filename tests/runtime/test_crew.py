@@ -30,7 +30,7 @@ def test_groups_are_even_and_keep_the_order(count: int, threads: int) -> None:
     assert [item for group in groups for item in group] == items
     assert len(groups) % threads == 0 or len(groups) == count
     sizes = [len(group) for group in groups]
-    assert max(sizes) - min(sizes) <= 1 and max(sizes) <= 32
+    assert max(sizes) - min(sizes) <= 1 and max(sizes) <= 16
 
 
 def test_work_runs_side_by_side() -> None:
