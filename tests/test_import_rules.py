@@ -50,7 +50,7 @@ ONLY_IMPORTER = {
 # Inside the runtime, imports run one way: a module imports from its own line and from those above it.
 LAYERS = (
     {"errors"},
-    {"fields", "confidence", "manifest", "manifest_file", "threads", "machine"},
+    {"fields", "confidence", "manifest", "manifest_file", "threads", "machine", "saturation"},
     {
         "tokens",
         "biasing",
@@ -70,7 +70,7 @@ LAYERS = (
     {"audio", "resampler", "blob", "mel", "features", "timing", "state_batch"},
     {"transducer"},
     {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop", "join_table"},
-    {"stream", "snapshot"},
+    {"stream", "stream_settings", "snapshot"},
     {"step", "crew"},
     {"recognizer"},
     {"clock", "batching", "capacity", "engine_options", "engine_metrics", "meter", "outbox", "slot"},
