@@ -31,8 +31,7 @@ def instruction_sets() -> frozenset[str]:
 
 def describe_machine() -> dict[str, Any]:
     """Processor, instruction sets, processors to use, memory, system."""
-    info = _cpuinfo()
-    flags = instruction_sets()
+    info, flags = _cpuinfo(), instruction_sets()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "processor": info.get("model name", platform.processor()),
