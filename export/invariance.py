@@ -24,6 +24,12 @@ class Check:
     detail: str
 
 
+def count_invariances(manifest: Manifest) -> int:
+    """How many checks `check_invariances` makes of an artifact."""
+    engines = sum(variant.endswith("/fp32") for variant in manifest.variants)
+    return 3 * len(manifest.variants) + max(engines - 1, 0)
+
+
 def check_invariances(manifest: Manifest, recordings: Sequence[FloatArray]) -> Iterator[Check]:
     """Check every variant of an artifact on mono recordings at the model's rate.
 

@@ -2,14 +2,15 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from emf.export.deviations import Deviations
 from emf.export.model import SourceModel
 from emf.export.reference import Reference, ReferenceStep
+from emf.export.token_chain import follow_tokens
 from emf.runtime.beam_search import beam_search
 from emf.runtime.errors import ToleranceError
 from emf.runtime.features import SampleBuffer, WindowedFeatures
@@ -25,37 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 BEAM_WIDTH = 10
 SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-2}
 """How far scores may lie apart, by the precision of the encoder's cache."""
-MIN_CHAINED_TOKENS = 64
 Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
-
-
-@dataclass
-class Deviations:
-    """The greatest deviation seen of every tensor of one engine; the first one out of tolerance raises."""
-
-    backend: str
-    atol: float
-    by_tensor: dict[str, float] = field(default_factory=dict)
-
-    def compare(self, name: str, found: FloatArray, expected: FloatArray, place: str) -> None:
-        """Note the deviation of a tensor.
-
-        Raises:
-            ToleranceError: it exceeds the tolerance or is not a number.
-        """
-        if found.shape != expected.shape:
-            raise ToleranceError(f"{self.backend}: {name}: shape {found.shape} instead of {expected.shape} at {place}")
-        deviation = float(np.max(np.abs(found - expected), initial=0.0))
-        self.by_tensor[name] = max(self.by_tensor.get(name, 0.0), deviation)
-        if not deviation <= self.atol:
-            raise ToleranceError(
-                f"{self.backend}: {name} deviates from PyTorch by {deviation:.2e} at {place}, more than the tolerance "
-                f"of {self.atol:.0e}; the graph is not equal to the model, or --atol is too strict for it"
-            )
-
-    def worst(self, graph: str | None = None) -> float:
-        """The greatest deviation, of one graph or of all."""
-        return max((v for k, v in self.by_tensor.items() if graph is None or k.startswith(graph)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -183,7 +154,7 @@ def verify(
         encodings.append(last.encoding[0])
     tokens = last.hypotheses[0][0][1:] if last else []
     for rollout in rollouts:
-        _chain_predictor_and_joiner(source, rollout, tokens, encodings)
+        follow_tokens(source, rollout.transducer, rollout.deviations, tokens, encodings)
         _require_equal_search(rollout)
     return Verification(
         seconds=len(samples) / frontend.sample_rate,
@@ -201,32 +172,3 @@ def _require_equal_search(rollout: _EngineRollout) -> None:
         raise ToleranceError(f"{backend}: beam search gives other tokens than torchaudio's RNNTBeamSearch")
     if not rollout.scores_equal:
         raise ToleranceError(f"{backend}: scores deviate from torchaudio's by {rollout.score_error:.1e}")
-
-
-def _chain_predictor_and_joiner(
-    source: SourceModel, rollout: _EngineRollout, tokens: Sequence[int], encodings: Sequence[FloatArray]
-) -> None:
-    """Feed the tokens found, and seeded random ones, to both predictors; join with the audio's frames."""
-    random = np.random.default_rng(0).integers(0, source.geometry.num_symbols - 1, MIN_CHAINED_TOKENS)
-    chain = [source.geometry.num_symbols - 1, *tokens, *random.tolist()]
-    deviations, transducer = rollout.deviations, rollout.transducer
-    lstm_state = transducer.initial_predictor_state()[None]
-    state = None
-    one = torch.tensor([1])
-    for index, token in enumerate(chain):
-        place = f"token {index}"
-        prediction, lstm_state = transducer.predict(np.array([token], np.int64), lstm_state)
-        encoding = encodings[index % len(encodings)][None]
-        joined = transducer.join(encoding, prediction, 1.0, source.geometry.num_symbols - 1)
-        with torch.inference_mode():
-            output, _, state = source.rnnt.predict(torch.tensor([[token]]), one, state)
-            logits = source.rnnt.join(torch.from_numpy(encoding)[None], one, output, one)[0][0, 0]
-            log_probs = torch.log_softmax(logits, dim=1).numpy()
-        deviations.compare("predictor.prediction", prediction, output[0].numpy(), place)
-        expected_state = torch.stack([torch.stack(layer, dim=1) for layer in state], dim=1).numpy()
-        deviations.compare("predictor.new_lstm_state", lstm_state, expected_state, place)
-        deviations.compare("joiner.blank_log_prob", joined.blank, log_probs[:, -1], place)
-        expected_top = np.take_along_axis(log_probs, joined.top_ids, axis=1)
-        deviations.compare("joiner.log_probs", joined.top, expected_top, place)
-        best = transducer.join(encoding, prediction, 1.0, 1)
-        deviations.compare("joiner.top_log_probs", best.top[:, 0], log_probs[:, :-1].max(axis=1), place)

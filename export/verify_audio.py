@@ -20,6 +20,18 @@ def demo_recordings() -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix in {".flac", ".wav"})
 
 
+def read_recordings(files: Sequence[Path], sample_rate: int, seconds: float) -> list[FloatArray]:
+    """The first of the files, mono at `sample_rate`, until there are `seconds`; the last is cut off there."""
+    recordings: list[FloatArray] = []
+    missing = int(np.ceil(seconds * sample_rate))
+    for file in files:
+        if missing <= 0:
+            break
+        recordings.append(read_resampled(file, sample_rate, missing)[:missing])
+        missing -= len(recordings[-1])
+    return recordings
+
+
 def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> FloatArray:
     """Mono audio at `sample_rate`, at least `seconds` long: the files one after another, again if need be.
 
@@ -30,18 +42,12 @@ def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> Flo
         AudioError: a file is not audio, or there is none at all.
     """
     wanted = int(np.ceil(seconds * sample_rate))
-    pieces: list[FloatArray] = []
-    total = 0
-    for file in files:
-        if total >= wanted:
-            break
-        piece = read_resampled(file, sample_rate, wanted - total)
-        pieces.append(piece)
-        total += len(piece)
+    pieces = read_recordings(files, sample_rate, seconds)
+    total = sum(map(len, pieces))
     if not total:
         raise AudioError("expected audio for the check, found none; pass sound files with --verify-audio")
     samples = np.concatenate(pieces)
-    repeated = np.tile(samples, -(-wanted // total))[: max(wanted, total)]
+    repeated = np.tile(samples, -(-wanted // total))[:wanted]
     dither = np.random.default_rng(0).triangular(-_DITHER, 0.0, _DITHER, len(repeated))
     return np.asarray(repeated + dither, dtype=np.float32)
 

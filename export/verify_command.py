@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from emf.export.invariance import Check, check_invariances
-from emf.export.verify_audio import demo_recordings, gather_audio, read_resampled
+from emf.export.invariance import Check, check_invariances, count_invariances
+from emf.export.verify_audio import demo_recordings, gather_audio, read_recordings
 from emf.runtime.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import ToleranceError
 from emf.runtime.manifest import Manifest
 from emf.runtime.manifest_file import read_manifest, verify_file
-
-_MAX_SECONDS = 60.0
 
 
 def make_parser() -> CommandParser:
@@ -30,7 +28,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
     parser.add_argument("--atol", type=bounded(float, 0, 1), default=1e-4, help="greatest deviation from PyTorch")
     parser.add_argument(
-        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to compare with PyTorch, seconds"
+        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with (default: 60 s)"
     )
     parser.add_argument("--audio", type=Path, nargs="+", help="sound files (default: the demo's recordings)")
     return parser
@@ -43,14 +41,13 @@ def _work(options: argparse.Namespace) -> Outcome:
     checks = [Check("checksums", "all", True, f"{len(manifest.files())} files")]
     files = options.audio or demo_recordings()
     rate = manifest.frontend.sample_rate
-    wanted = int(_MAX_SECONDS * rate)
-    recordings = [read_resampled(file, rate, wanted)[:wanted] for file in files]
+    recordings = read_recordings(files, rate, options.verify_seconds)
     document: dict[str, Any] = {"artifact": str(options.artifact)}
     if options.checkpoint:
         samples = gather_audio(files, rate, options.verify_seconds)
         check, document["verify"] = _compare_with_pytorch(options, manifest, np.asarray(samples, np.float32))
         checks.append(check)
-    checks += progress(check_invariances(manifest, recordings), None, "checking", "check")
+    checks += progress(check_invariances(manifest, recordings), count_invariances(manifest), "checking", "check")
     document["checks"] = [asdict(check) for check in checks]
     document["passed"] = all(check.passed for check in checks)
     return Outcome(document, _describe(checks), failed=not document["passed"])

@@ -27,6 +27,7 @@ def assert_equal(found: Verification, backend: str, seconds: float) -> None:
     assert max(deviations.values()) <= TENSOR
     assert {"encoder.encoding", "predictor.prediction", "predictor.new_lstm_state"} <= deviations.keys()
     assert {"joiner.blank_log_prob", "joiner.log_probs", "joiner.top_log_probs"} <= deviations.keys()
+    assert {"predictor.chained_new_lstm_state", "joiner.chained_log_probs"} <= deviations.keys()
 
 
 @backends
