@@ -30,7 +30,7 @@ class GraphRecipe:
 
     precision: str
     group_size: int = 64
-    smooth_quant_alpha: float = 0.95
+    smooth_quant_alpha: float = 1.0
     seven_bit_weights: bool = False
     float_layers: tuple[int, ...] = ()
 
