@@ -31,22 +31,24 @@ class _Attention(nn.Module):
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of x (n, t, d), each of shape (n, heads, t, d / heads)."""
         batch, length, dim = x.shape
-        projected = self.projection(x).view(batch, length, 3, self.num_heads, dim // self.num_heads)
+        projected = self.projection(x.flatten(0, 1)).view(batch, length, 3, self.num_heads, dim // self.num_heads)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        """Softmax over all keys, `bias` added to their scores, then the output projection."""
+        """Softmax over all keys, `bias` added to their scores, then the output projection; (n * t, d)."""
         scores = torch.matmul(query, key.transpose(2, 3))
         probs = torch.softmax(scores if bias is None else scores + bias, dim=3)
         context = torch.matmul(probs, value)
-        batch, _, length, _ = context.shape
-        result: Tensor = self.out_proj(context.transpose(1, 2).reshape(batch, length, -1))
+        result: Tensor = self.out_proj(context.transpose(1, 2).flatten(2).flatten(0, 1))
         return result
 
 
 class EncoderGraph(nn.Module):
     """One streaming step of the encoder with explicit state.
+
+    Streams and frames are one axis wherever a layer treats each frame alone: engines multiply matrices faster than
+    stacks of them.
 
     Inputs: `features` (n, segment + right context, input_dim); `past_length` (n,), encoder frames
     seen so far; `attention_cache` (n, layers * 2 * heads, left context, head_dim), a ring of keys
@@ -100,7 +102,8 @@ class EncoderGraph(nn.Module):
             new_memories.append(memory_in)
             x, key, value, memory_in = self._layer(index, x, cache, bias, memory, memory_bias)
             new_caches += [key, value]
-        encoding = self.layer_norm(self.output_linear(x[:, : geometry.frames_per_step]))
+        segment = x[:, : geometry.frames_per_step]
+        encoding = self.layer_norm(self.output_linear(segment.flatten(0, 1))).view(*segment.shape[:2], -1)
         outputs = [encoding]
         if states:
             outputs.append(given["past_length"] + geometry.frames_per_step)
@@ -139,14 +142,14 @@ class EncoderGraph(nn.Module):
             keys = torch.cat([keys, key[:, :, length + 1 :]], dim=2)
             values = torch.cat([values, value[:, :, length + 1 :]], dim=2)
             bias = memory_bias
-        x = attention.attend(query[:, :, :length], keys, values, bias) + x
-        x = layer.layer_norm_output(layer.pos_ff(x) + x)
+        x = attention.attend(query[:, :, :length], keys, values, bias).view(x.shape) + x
+        x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
         kept = max(frames - self.geometry.left_context_length, 0)
         new_key, new_value = key[:, :, kept:frames], value[:, :, kept:frames]
         if output is None:
             return x, new_key, new_value, x[:, :1]
         new_memory = torch.tanh(output) if attention.tanh_on_mem else torch.clamp(output, min=-10, max=10)
-        return x, new_key, new_value, new_memory
+        return x, new_key, new_value, new_memory.unsqueeze(1)
 
     def state_names(self) -> tuple[str, ...]:
         """Names of the state inputs, in the order of `forward`."""

@@ -78,6 +78,7 @@ def _write_onnx(source: Path, target: Path, recipe: GraphRecipe, samples: Sequen
     if recipe.precision == "int8":
         onnx_rewrite.split_bias(model)
         model = _quantize(model, recipe, samples, onnx_graphs)
+        onnx_rewrite.join_bias(model)
     else:
         onnx_rewrite.gemm_as_matmul(model)
         if recipe.precision == "int4-weight":

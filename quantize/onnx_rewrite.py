@@ -4,6 +4,7 @@ Left as NNCF writes them, some of its patterns run as DequantizeLinear of a whol
 step and a float product: ONNX Runtime's profiler shows it. Each function here removes one such case.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -12,6 +13,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 _CONTRIB = "com.microsoft"
+_LARGEST_BIAS = 2**30
+"""A bias in the product's scale beyond this could overflow 32 bits together with the product."""
 _INT8_ACCURACY = 4
 """`accuracy_level` of MatMulNBits: activations are quantized to 8 bits, row by row and block by block."""
 _BLOCKS = (256, 128, 64, 32, 16)
@@ -25,6 +28,7 @@ class _Graph:
         self.proto = model.graph
         self.initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         self.producers = {name: node for node in model.graph.node for name in node.output}
+        self.readers = Counter(name for node in model.graph.node for name in node.input)
 
     def constant(self, name: str) -> npt.NDArray[np.generic] | None:
         tensor = self.initializers.get(name)
@@ -33,6 +37,12 @@ class _Graph:
     def add(self, name: str, array: npt.NDArray[np.generic]) -> str:
         self.proto.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
+
+    def scale_of(self, name: str) -> npt.NDArray[np.float32] | None:
+        """The scale of the DequantizeLinear that makes this tensor."""
+        node = self.producers.get(name)
+        scale = self.constant(node.input[1]) if node is not None and node.op_type == "DequantizeLinear" else None
+        return None if scale is None else scale.astype(np.float32)
 
     def dequantized(self, name: str) -> onnx.NodeProto | None:
         """The DequantizeLinear of a constant that makes this tensor."""
@@ -70,6 +80,31 @@ def split_bias(model: onnx.ModelProto) -> None:
         product = helper.make_node("Gemm", node.input[:2], [f"{node.name}_product"], name=node.name)
         product.attribute.extend(node.attribute)
         return [product, helper.make_node("Add", [product.output[0], node.input[2]], node.output, f"{node.name}_bias")]
+
+    _rewrite(model, rule)
+
+
+def join_bias(model: onnx.ModelProto) -> None:
+    """Gemm and Add, once quantized, become one Gemm, whose kernel adds a bias in 32 bits and the product's scale."""
+
+    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+        product = graph.producers.get(node.input[0]) if node.op_type == "Add" else None
+        bias = graph.constant(node.input[1]) if product is not None and product.op_type == "Gemm" else None
+        if product is None or bias is None or graph.readers[product.output[0]] != 1:
+            return None
+        input_scale, weight_scale = (graph.scale_of(name) for name in product.input[:2])
+        if input_scale is None or weight_scale is None:
+            return None
+        scale = (input_scale * weight_scale).reshape(-1)
+        whole = np.rint(bias.astype(np.float64) / scale)
+        if np.max(np.abs(whole)) > _LARGEST_BIAS:
+            return None
+        name = f"{node.name}_int32"
+        inputs = [graph.add(name, whole.astype(np.int32)), graph.add(f"{name}_scale", np.squeeze(scale))]
+        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_float"], f"{name}_dequantize", axis=0)
+        joined = helper.make_node("Gemm", [*product.input, dequantize.output[0]], node.output, product.name)
+        joined.attribute.extend(product.attribute)
+        return [dequantize, joined]
 
     _rewrite(model, rule)
 
