@@ -142,6 +142,7 @@ class EncoderGraph(nn.Module):
             keys = torch.cat([keys, key[:, :, length + 1 :]], dim=2)
             values = torch.cat([values, value[:, :, length + 1 :]], dim=2)
             bias = memory_bias
+        # Added to rows, not to streams and frames, OpenVINO 2026.4 crashes as it compiles some sizes of this graph.
         x = attention.attend(query[:, :, :length], keys, values, bias).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
         kept = max(frames - self.geometry.left_context_length, 0)
