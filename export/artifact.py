@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -207,6 +207,7 @@ def as_document(verification: Verification) -> dict[str, object]:
         "tokens": verification.num_tokens,
         "tokens_equal": verification.tokens_equal,
         "score_error": verification.score_error,
+        "ties": [asdict(tie) for tie in verification.ties],
         "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
         "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
     }

@@ -23,6 +23,7 @@ class ReferenceStep(NamedTuple):
         encoding: (frames, encoding_dim).
         states: the encoder's states in the layout of `EncoderGraph`, caches in time order, oldest first.
         hypotheses: of `RNNTBeamSearch.infer`, best first: (tokens with the initial blank, output, state, score).
+        hypotheses_before: the same before the chunk.
     """
 
     features: FloatArray
@@ -30,6 +31,7 @@ class ReferenceStep(NamedTuple):
     encoding: FloatArray
     states: dict[str, FloatArray]
     hypotheses: list[Any]
+    hypotheses_before: list[Any]
 
 
 class StreamingExtractor:
@@ -88,17 +90,18 @@ class Reference:
             return outputs
 
         self.source.rnnt.transcribe_streaming = capture
-        state, hypotheses = None, None
+        with torch.inference_mode():
+            state, hypotheses = None, self.decoder._init_b_hypos(torch.device("cpu"))
         try:
             for window in windows(samples, self.source.frontend, self.source.geometry):
                 # The window's last frame is one that the time reduction would drop.
                 features = self.extract(window)[: self.source.geometry.step_length]
                 exact = self.extract_exactly(window)[: self.source.geometry.step_length]
-                length = torch.tensor([len(features)])
+                length, before = torch.tensor([len(features)]), hypotheses
                 with torch.inference_mode():
                     hypotheses, state = self.decoder.infer(features, length, self.beam_width, state, hypotheses)
                 states = pack_states(state, self.source.geometry, _num_heads(self.source.rnnt))
-                yield ReferenceStep(features.numpy(), exact.numpy(), captured[0][0].numpy(), states, hypotheses)
+                yield ReferenceStep(features.numpy(), exact.numpy(), captured[0][0].numpy(), states, hypotheses, before)
         finally:
             del self.source.rnnt.transcribe_streaming
 

@@ -71,7 +71,7 @@ def _compare_with_pytorch(
         return Check("parity with PyTorch", "fp32", False, str(error)), None
     detail = (
         f"{verification.chunks} chunks, {verification.num_tokens} tokens equal, greatest deviation "
-        f"{max(d.worst() for d in verification.deviations.values()):.1e}"
+        f"{max(d.worst() for d in verification.deviations.values()):.1e}, {len(verification.ties)} ties"
     )
     return Check("parity with PyTorch", "fp32", True, detail), as_document(verification)
 

@@ -1,0 +1,87 @@
+"""Where hypotheses lie within rounding of each other the check lets either stay, and nowhere else."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emf.export.verify import verify
+from emf.runtime.beam_search import beam_search
+from emf.runtime.errors import ToleranceError
+from emf.runtime.search import SearchState
+from emf.runtime.session import BACKENDS, FloatArray
+from emf.runtime.transducer import Joined, Transducer
+from tests.conftest import Export
+from tests.signals import speech_like
+from tests.tolerances import SCORE, TENSOR
+
+SAMPLES = speech_like(3.0)
+
+
+def round_otherwise(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
+    """Engines that compute log-probabilities a little off, otherwise for every symbol and frame."""
+    join = Transducer.join
+
+    def rounded(self: Transducer, encodings: FloatArray, *arguments: Any) -> Joined:
+        joined = join(self, encodings, *arguments)
+        frames = encodings.sum(axis=1, keepdims=True, dtype=np.float32)
+        return replace(
+            joined,
+            top=joined.top + np.float32(by) * np.sin(np.float32(100.0) * frames + joined.top_ids.astype(np.float32)),
+        )
+
+    monkeypatch.setattr(Transducer, "join", rounded)
+
+
+def test_rounding_may_decide_between_equals(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this stretch two hypotheses lie within 1e-5 of each other."""
+    artifact, samples = exported("like-base"), speech_like(6.0, seed=10)
+    assert verify(artifact.source, artifact.manifest, samples, TENSOR).ties == ()
+    round_otherwise(monkeypatch, by=5e-5)
+    found = verify(artifact.source, artifact.manifest, samples, TENSOR)
+    assert [tie.backend for tie in found.ties] == list(BACKENDS)
+    assert all(5e-5 < tie.difference < 5e-4 for tie in found.ties)
+    assert found.tokens_equal
+    assert found.num_tokens > 10
+    assert found.score_error < SCORE
+
+
+def test_more_than_rounding_is_a_mistake(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = exported("like-base")
+    round_otherwise(monkeypatch, by=5e-3)
+    with pytest.raises(ToleranceError, match=r"chunk \d+, where log-probabilities deviate by [45]\.\de-03, more than"):
+        verify(artifact.source, artifact.manifest, SAMPLES, atol=100.0)
+
+
+def test_no_tie_where_hypotheses_lie_apart(exported: Export) -> None:
+    assert exported("like-base").verification.ties == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda state: replace(state, hypotheses=state.hypotheses[::-1]),
+            "other tokens than .* chunk 0, with the same",
+        ),
+        (lambda state: replace(state, hypotheses=state.hypotheses[:-1]), "other tokens than .* chunk 0, with the same"),
+        (
+            lambda state: replace(state, hypotheses=tuple(h._replace(score=h.score - 0.1) for h in state.hypotheses)),
+            "scores deviate .* by 1.0e-01 at chunk 0, with the same",
+        ),
+    ],
+    ids=["order", "width", "scores"],
+)
+def test_a_wrong_search_is_no_tie(exported: Export, monkeypatch: pytest.MonkeyPatch, change: Any, message: str) -> None:
+    """Whatever else: torchaudio's own search over the same numbers must find the same."""
+
+    def changed(*arguments: Any) -> Generator[Any, Any, SearchState]:
+        state: SearchState = change((yield from beam_search(*arguments)))
+        return state
+
+    artifact = exported("like-base")
+    monkeypatch.setattr("emf.export.engine_rollout.beam_search", changed)
+    with pytest.raises(ToleranceError, match=message):
+        verify(artifact.source, artifact.manifest, SAMPLES, TENSOR)
