@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from emf.export.paired_search import PairedSearch, RecordedModel
+from emf.export.paired_search import PairedSearch
 from emf.runtime.beam_search import beam_search
 from emf.runtime.search import Hypothesis, SearchOptions
 from emf.runtime.search_loop import Model, run_searches
@@ -20,22 +20,20 @@ from tests.signals import speech_like
 WIDTH = 4
 
 
-class NoisyModel:
-    """A model that never gives the same answer twice, nor to two rows of a batch."""
+class OtherModel:
+    """A model whose log-probabilities lie up to `by` from those of another, otherwise for every symbol and frame."""
 
-    def __init__(self, model: Model, noise: float) -> None:
-        self.model, self.noise = model, noise
-        self.random = np.random.default_rng(0)
-
-    def shaken(self, array: FloatArray) -> FloatArray:
-        return array + self.random.uniform(-self.noise, self.noise, array.shape).astype(np.float32)
+    def __init__(self, model: Model, by: float) -> None:
+        self.model, self.by = model, np.float32(by)
 
     def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
         return self.model.predict(tokens, states)
 
     def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
         joined = self.model.join(encodings, predictions, temperature, top_k)
-        return Joined(self.shaken(joined.blank), self.shaken(joined.top), joined.top_ids)
+        phases = 100.0 * encodings.sum(axis=1, keepdims=True) + joined.top_ids
+        moved = joined.top + self.by * np.sin(phases).astype(np.float32)
+        return Joined(joined.blank, moved, joined.top_ids)
 
 
 def as_torchaudios(hypotheses: Sequence[Hypothesis], blank_id: int) -> list[Any]:
@@ -47,34 +45,38 @@ def as_torchaudios(hypotheses: Sequence[Hypothesis], blank_id: int) -> list[Any]
     return found
 
 
-@pytest.mark.parametrize("noise", [0.0, 1e-4, 0.1])
+@pytest.mark.parametrize("by", [0.0, 1e-4, 0.1])
 @pytest.mark.parametrize("name", ["like-base", "odd-lengths"])
-def test_repeats_our_search_and_measures_the_noise(name: str, noise: float) -> None:
+def test_repeats_our_search_and_measures_how_far_the_numbers_lie_apart(name: str, by: float) -> None:
     model = source(name)
     blank_id = model.geometry.num_symbols - 1
-    pytorch, options = TorchModel(model.rnnt, blank_id), SearchOptions(WIDTH)
-    state = pytorch.start()
+    other, options = OtherModel(TorchModel(model.rnnt, blank_id), by), SearchOptions(WIDTH)
+    state = TorchModel(model.rnnt, blank_id).start()
     for encoding in encode(model.rnnt, speech_like(2.0), model.frontend, model.geometry):
-        recorded = RecordedModel(NoisyModel(pytorch, noise))
-        (after,) = run_searches([beam_search(encoding.numpy(), state, options)], recorded, options)
-        search = PairedSearch(model, recorded, WIDTH)
-        found = search.run(
-            (encoding.numpy(), encoding.numpy()), state.hypotheses, as_torchaudios(state.hypotheses, blank_id)
-        )
+        frames = encoding.numpy()
+        (after,) = run_searches([beam_search(frames, state, options)], other, options)
+        search = PairedSearch(model, other, WIDTH)
+        found = search.run((frames, frames), state.hypotheses, as_torchaudios(state.hypotheses, blank_id))
         assert [tokens for tokens, _ in found] == [h.tokens for h in after.hypotheses]
         assert [score for _, score in found] == pytest.approx([h.score for h in after.hypotheses], rel=0, abs=1e-4)
-        assert noise / 2 <= search.deviation <= noise + 2e-5
+        assert by / 2 <= search.deviation <= by + 2e-5
         state = after
     assert state.hypotheses[0].tokens, "a model that says nothing tests nothing"
 
 
-def test_a_recorded_model_answers_the_same_in_any_batch() -> None:
+def test_jitter_moves_scores_as_far_as_told_and_is_measured() -> None:
     model = source("like-base")
-    noisy = NoisyModel(TorchModel(model.rnnt, model.geometry.num_symbols - 1), 0.1)
-    recorded, random = RecordedModel(noisy), np.random.default_rng(1)
-    frames, predictions = random.standard_normal((2, 6, 24)).astype(np.float32)
-    first = recorded.join(frames[:4], predictions[:4], 1.0, WIDTH)
-    again = recorded.join(frames[::-1], predictions[::-1], 1.0, WIDTH)
-    for name in ("blank", "top", "top_ids"):
-        np.testing.assert_array_equal(getattr(again, name)[:1:-1], getattr(first, name))
-    assert not np.array_equal(noisy.join(frames[:4], predictions[:4], 1.0, WIDTH).top, first.top)
+    blank_id = model.geometry.num_symbols - 1
+    pytorch = TorchModel(model.rnnt, blank_id)
+    state = pytorch.start()
+    frames = encode(model.rnnt, speech_like(1.0), model.frontend, model.geometry)[0].numpy()
+
+    def scores(jitter: float, seed: int) -> list[float]:
+        search = PairedSearch(model, pytorch, WIDTH, jitter, seed)
+        found = search.run((frames, frames), state.hypotheses, as_torchaudios(state.hypotheses, blank_id))
+        assert jitter / 2 <= search.deviation <= jitter + 2e-5
+        return [score for _, score in found]
+
+    assert scores(1e-3, seed=1) == scores(1e-3, seed=1)
+    assert scores(1e-3, seed=1) != scores(1e-3, seed=2)
+    assert scores(1e-3, seed=1) == pytest.approx(scores(0.0, seed=1), rel=0, abs=1e-2)

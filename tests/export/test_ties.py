@@ -64,12 +64,12 @@ def test_no_tie_where_hypotheses_lie_apart(exported: Export) -> None:
     [
         (
             lambda state: replace(state, hypotheses=state.hypotheses[::-1]),
-            "other tokens than .* chunk 0, with the same",
+            "other tokens than .* chunk 0, from the same",
         ),
-        (lambda state: replace(state, hypotheses=state.hypotheses[:-1]), "other tokens than .* chunk 0, with the same"),
+        (lambda state: replace(state, hypotheses=state.hypotheses[:-1]), "other tokens than .* chunk 0, from the same"),
         (
             lambda state: replace(state, hypotheses=tuple(h._replace(score=h.score - 0.1) for h in state.hypotheses)),
-            "scores deviate .* by 1.0e-01 at chunk 0, with the same",
+            "scores deviate .* by 1.0e-01 at chunk 0, from the same",
         ),
     ],
     ids=["order", "width", "scores"],
