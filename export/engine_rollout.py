@@ -1,19 +1,27 @@
 """One engine beside the reference, chunk after chunk: its own encoder states, its own search."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
 
+from emf.export.beams import (
+    Beam,
+    adopted,
+    difference,
+    drift_of,
+    our_beam,
+    relative_score_error,
+    same_tokens,
+    score_error,
+    score_rounding,
+    their_beam,
+)
 from emf.export.deviations import Deviations
 from emf.export.model import SourceModel
 from emf.export.paired_search import PairedSearch
 from emf.export.reference import ReferenceStep
 from emf.runtime.beam_search import beam_search
-from emf.runtime.search import Hypothesis, SearchOptions, SearchState
+from emf.runtime.search import SearchOptions, SearchState
 from emf.runtime.search_loop import initial_search_state, run_searches
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import EncoderState, Transducer
@@ -23,9 +31,6 @@ SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-2}
 
 _REPETITIONS = 16
 """How often torchaudio's search is repeated, each time rounded otherwise, to find the beam of an engine."""
-
-Beam = Sequence[tuple[tuple[int, ...], float]]
-"""Tokens and score of each hypothesis, best first."""
 
 
 @dataclass(frozen=True)
@@ -87,35 +92,41 @@ class EngineRollout:
             self._compare_hypotheses(step, index, encoding, before)
 
     def _compare_hypotheses(self, step: ReferenceStep, index: int, encoding: FloatArray, before: SearchState) -> None:
-        ours = [(h.tokens, h.score) for h in self._search_state.hypotheses]
-        theirs = [(tuple(h[0][1:]), h[3]) for h in step.hypotheses]
+        ours, theirs = our_beam(self._search_state.hypotheses), their_beam(step.hypotheses)
         if self._agree(ours, theirs):
-            self.score_error = max(self.score_error, _score_error(ours, theirs))
+            self.score_error = max(self.score_error, score_error(ours, theirs))
             return
         search = self._repeated_by_torchaudio(ours, encoding, step, before)
-        drift, rounding = _drift(ours, theirs), self._rounding(ours)
+        drift = drift_of(ours, theirs)
+        mistake = self._mistake(ours, theirs, search, drift)
+        if search is None or mistake is not None:
+            self.mistake = f"{mistake} (chunk {index})"
+            return
+        start = relative_score_error(our_beam(before.hypotheses), their_beam(step.hypotheses_before))
+        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start)))
+        hypotheses = adopted(step.hypotheses, self._search_state.hypotheses, drift)
+        self._search_state = replace(self._search_state, hypotheses=hypotheses)
+
+    def _mistake(self, ours: Beam, theirs: Beam, search: PairedSearch | None, drift: float) -> str | None:
+        """Why two beams differ, if not by a tie."""
         if search is None:
-            self.mistake = f"{_difference(ours, theirs)} at chunk {index}, from the same log-probabilities"
-        elif not search.deviation <= self._score_tolerance:
-            self.mistake = (
-                f"{_difference(ours, theirs)} at chunk {index}, where log-probabilities deviate by "
-                f"{search.deviation:.1e}, more than the {self._score_tolerance:.0e} that rounding explains"
+            return f"{difference(ours, theirs)}, from the same log-probabilities"
+        if not search.deviation <= self._score_tolerance:
+            return (
+                f"{difference(ours, theirs)}, where log-probabilities deviate by {search.deviation:.1e}, more than "
+                f"the {self._score_tolerance:.0e} that rounding explains"
             )
-        elif not abs(drift) <= rounding:
-            self.mistake = f"scores deviate from torchaudio's by {abs(drift):.1e} at chunk {index}"
-        elif _same_tokens(ours, theirs) and _score_error(ours, theirs) <= 2.0 * rounding:
-            # No alignment more or less: that rounding should allow as much again in a single chunk is out of question.
-            self.mistake = f"{_difference(ours, theirs)} at chunk {index}"
-        else:
-            apart = max(search.deviation, _relative_score_error(before.hypotheses, step.hypotheses_before))
-            self.ties.append(Tie(self.deviations.backend, index, apart))
-            hypotheses = adopted(step.hypotheses, self._search_state.hypotheses, drift)
-            self._search_state = replace(self._search_state, hypotheses=hypotheses)
+        if not abs(drift) <= self._rounding(ours):
+            return f"scores deviate from torchaudio's by {abs(drift):.1e}"
+        if same_tokens(ours, theirs) and score_error(ours, theirs) <= 2.0 * self._rounding(ours):
+            # An alignment more or less shows more; and a chunk cannot add as much rounding as all those before it.
+            return difference(ours, theirs)
+        return None
 
     def _repeated_by_torchaudio(
         self, ours: Beam, encoding: FloatArray, step: ReferenceStep, before: SearchState
     ) -> PairedSearch | None:
-        """torchaudio's search that finds `ours` too: from the engine's hypotheses, over its numbers but for a last place."""
+        """torchaudio's search that finds `ours`, too: from the engine's hypotheses and numbers but for a last place."""
         last_place = float(np.spacing(np.float32(abs(ours[0][1]))))
         for seed in range(_REPETITIONS):
             jitter = last_place if seed else 0.0
@@ -127,63 +138,11 @@ class EngineRollout:
 
     def _agree(self, ours: Beam, theirs: Beam) -> bool:
         """Whether two beams are the same but for the rounding of scores; the order below the best does not count."""
-        return _same_tokens(ours, theirs) and _score_error(ours, theirs) <= self._rounding(ours)
+        return same_tokens(ours, theirs) and score_error(ours, theirs) <= self._rounding(ours)
 
     def _rounding(self, beam: Beam) -> float:
         """How far the scores of a beam may lie from torchaudio's."""
         return self._score_tolerance + score_rounding(beam[0][1], self._search_state.num_frames)
-
-
-def _same_tokens(ours: Beam, theirs: Beam) -> bool:
-    return ours[0][0] == theirs[0][0] and {tokens for tokens, _ in ours} == {tokens for tokens, _ in theirs}
-
-
-def _drift(ours: Beam, theirs: Beam) -> float:
-    """Difference of the scores of the hypothesis that a tie touched least: what rounding gathered since the start."""
-    scores = dict(theirs)
-    return min((score - scores[tokens] for tokens, score in ours if tokens in scores), key=abs, default=0.0)
-
-
-def _score_error(ours: Beam, theirs: Beam) -> float:
-    scores = dict(theirs)
-    return max(abs(score - scores[tokens]) for tokens, score in ours)
-
-
-def _relative_score_error(ours: Sequence[Hypothesis], theirs: Sequence[Any]) -> float:
-    """Greatest difference of scores after that of the best hypothesis: what all share decides nothing."""
-    scores = {tuple(hypothesis[0][1:]): hypothesis[3] for hypothesis in theirs}
-    errors = [hypothesis.score - scores[hypothesis.tokens] for hypothesis in ours]
-    return float(max(abs(error - errors[0]) for error in errors))
-
-
-def _difference(ours: Beam, theirs: Beam) -> str:
-    if _same_tokens(ours, theirs):
-        return f"scores deviate from torchaudio's by {_score_error(ours, theirs):.1e}"
-    return "beam search gives other tokens than torchaudio's RNNTBeamSearch"
-
-
-def adopted(theirs: Sequence[Any], ours: Sequence[Hypothesis], drift: float) -> tuple[Hypothesis, ...]:
-    """torchaudio's hypotheses, with the engine's own states where it has them, and its `drift` in all scores."""
-    known = {hypothesis.tokens: hypothesis for hypothesis in ours}
-    hypotheses = []
-    for tokens_with_blank, prediction, state, score in theirs:
-        tokens = tuple(tokens_with_blank[1:])
-        if tokens in known:
-            hypotheses.append(known[tokens]._replace(score=score + drift))
-            continue
-        packed = torch.stack([torch.stack(layer, dim=1) for layer in state], dim=1)
-        untold = (0,) * len(tokens)  # a search only appends to times and log-probabilities
-        hypotheses.append(Hypothesis(tokens, untold, untold, score + drift, prediction[0].numpy(), packed[0].numpy()))
-    return tuple(hypotheses)
-
-
-def score_rounding(score: float, num_frames: int) -> float:
-    """How far rounding alone moves two scores of the same hypothesis apart.
-
-    Both are sums over all frames so far, in float32 as torchaudio keeps them: every addition rounds
-    by up to half a unit in the score's last place, and n roundings wander off by its square root of n.
-    """
-    return 0.5 * float(np.spacing(np.float32(abs(score)))) * math.sqrt(num_frames)
 
 
 def in_time_order(state: EncoderState, transducer: Transducer, name: str) -> FloatArray:

@@ -51,7 +51,9 @@ def test_rounding_may_decide_between_equals(exported: Export, monkeypatch: pytes
 def test_more_than_rounding_is_a_mistake(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = exported("like-base")
     round_otherwise(monkeypatch, by=5e-3)
-    with pytest.raises(ToleranceError, match=r"chunk \d+, where log-probabilities deviate by [45]\.\de-03, more than"):
+    with pytest.raises(
+        ToleranceError, match=r"where log-probabilities deviate by [45]\.\de-03, more than .* \(chunk \d+\)"
+    ):
         verify(artifact.source, artifact.manifest, SAMPLES, atol=100.0)
 
 
@@ -64,12 +66,15 @@ def test_no_tie_where_hypotheses_lie_apart(exported: Export) -> None:
     [
         (
             lambda state: replace(state, hypotheses=state.hypotheses[::-1]),
-            "other tokens than .* chunk 0, from the same",
+            r"other tokens than .* from the same .* \(chunk 0\)",
         ),
-        (lambda state: replace(state, hypotheses=state.hypotheses[:-1]), "other tokens than .* chunk 0, from the same"),
+        (
+            lambda state: replace(state, hypotheses=state.hypotheses[:-1]),
+            r"other tokens than .* from the same .* \(chunk 0\)",
+        ),
         (
             lambda state: replace(state, hypotheses=tuple(h._replace(score=h.score - 0.1) for h in state.hypotheses)),
-            "scores deviate .* by 1.0e-01 at chunk 0, from the same",
+            r"scores deviate .* by 1.0e-01, from the same .* \(chunk 0\)",
         ),
     ],
     ids=["order", "width", "scores"],
