@@ -86,13 +86,17 @@ def _describe(document: dict[str, Any]) -> str:
             *lines,
             f"checked over {check['seconds']:.1f} s of audio in {check['chunks']} chained chunks: "
             f"{check['tokens']} tokens equal to RNNTBeamSearch, scores within {check['score_error']:.1e}",
-            *(
-                f"{tie['backend']}, chunk {tie['chunk']}: rounding decided between hypotheses; log-probabilities and "
-                f"scores within {tie['difference']:.1e} of PyTorch's"
-                for tie in check["ties"]
-            ),
+            *map(_describe_tie, check["ties"]),
             f"artifact: {document['artifact']}",
         ]
+    )
+
+
+def _describe_tie(tie: dict[str, Any]) -> str:
+    return (
+        f"{tie['backend']}, chunk {tie['chunk']}: rounding decided between hypotheses, "
+        f"{'none of them the best' if tie['best_equal'] else 'the best among them'}; "
+        f"log-probabilities and scores within {tie['difference']:.1e} of PyTorch's"
     )
 
 

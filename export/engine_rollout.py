@@ -42,11 +42,13 @@ class Tie:
         chunk: index of the chunk.
         difference: greatest difference between a number that the engine's search decided by and torchaudio's:
             log-probabilities, and scores before the chunk relative to the best one's.
+        best_equal: the best hypothesis, whose text a user sees, is the same all the same.
     """
 
     backend: str
     chunk: int
     difference: float
+    best_equal: bool
 
 
 class EngineRollout:
@@ -103,7 +105,7 @@ class EngineRollout:
             self.mistake = f"{mistake} (chunk {index})"
             return
         start = relative_score_error(our_beam(before.hypotheses), their_beam(step.hypotheses_before))
-        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start)))
+        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start), ours[0][0] == theirs[0][0]))
         hypotheses = adopted(step.hypotheses, self._search_state.hypotheses, drift)
         self._search_state = replace(self._search_state, hypotheses=hypotheses)
 
