@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emf.export.beams import Beam, their_beam
 from emf.export.model import SourceModel
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.search import Hypothesis
@@ -58,7 +59,7 @@ class PairedSearch:
         encodings: tuple[FloatArray, FloatArray],
         ours: Sequence[Hypothesis],
         theirs: Sequence[Any],
-    ) -> list[tuple[tuple[int, ...], float]]:
+    ) -> Beam:
         """Tokens and scores of torchaudio's hypotheses, best first, after the frames of one step.
 
         Args:
@@ -75,7 +76,7 @@ class PairedSearch:
         frames = torch.from_numpy(np.stack(encodings))
         with torch.inference_mode():
             found = self._decoder._search(frames, start, self._beam_width)
-        return [(tuple(hypothesis[0][1:]), hypothesis[3]) for hypothesis in found]
+        return their_beam(found)
 
     def _log_probs(self, frame: Tensor, hypotheses: list[Any], device: torch.device) -> Tensor:
         """The engine's log-probabilities, as far as it tells them, in place of `_gen_next_token_probs`."""
