@@ -2,7 +2,7 @@
 
 At every frame a hypothesis either stops (blank) or is extended by a token and stays at the
 frame. Hypotheses with the same tokens are merged by adding their probabilities. Scores are
-float32 throughout, because near-ties decide the beam and the oracle computes in float32.
+kept in the precision of the log-probabilities, because near-ties decide the beam and torchaudio keeps them so.
 """
 
 from typing import cast
@@ -52,7 +52,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
         predicted = {h.tokens: (h.prediction, h.state) for h in active}
         for expansion in range(options.step_max_tokens + 1):
             joined = yield from table.look_up(active, offset)
-            scores = np.array([h.score for h in active], np.float32)
+            scores = np.array([h.score for h in active], joined.blank.dtype)
             _finish(finished, active, scores + joined.blank)
             if expansion == options.step_max_tokens:
                 break
@@ -82,7 +82,7 @@ def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) ->
         if other is None:
             finished[hypothesis.tokens] = hypothesis._replace(score=float(total))
             continue
-        merged = float(np.logaddexp(np.float32(other.score), total))
+        merged = float(np.logaddexp(totals.dtype.type(other.score), total))
         # The alignment kept, and with it the timestamps, is the more probable one.
         likelier = hypothesis if total > other.score else other
         finished[hypothesis.tokens] = likelier._replace(score=merged)

@@ -149,9 +149,10 @@ class TorchModel:
         self.rnnt, self.blank_id = rnnt, blank_id
         self.num_layers = len(rnnt.predictor.lstm_layers)
         self.hidden = rnnt.predictor.lstm_layers[0].hidden_dim
+        self.dtype = next(rnnt.parameters()).numpy().dtype
 
     def start(self) -> SearchState:
-        return initial_search_state(self, self.blank_id, np.zeros((self.num_layers, 2, self.hidden), np.float32))
+        return initial_search_state(self, self.blank_id, np.zeros((self.num_layers, 2, self.hidden), self.dtype))
 
     def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
         layers = [list(layer.unbind(1)) for layer in torch.from_numpy(states).unbind(1)]

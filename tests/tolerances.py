@@ -11,6 +11,8 @@ TENSOR = 1e-4
 MODULE = 2e-5
 # A hypothesis' score against torchaudio's, natural logarithm.
 SCORE = 1e-3
+# The same where both compute in float64.
+SCORE_FLOAT64 = 1e-10
 # Log-probabilities of one stream alone, in a batch, with other threads or another engine.
 SAME_STREAM = 1e-4
 # Sums of exponentials against another way to write them, relative.
