@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
+from emf.export.graphs import packed_lstm_state
 from emf.runtime.search import Hypothesis
 
 Beam = list[tuple[tuple[int, ...], float]]
@@ -63,9 +63,9 @@ def adopted(theirs: Sequence[Any], ours: Sequence[Hypothesis], drift: float) -> 
         if tokens in known:
             hypotheses.append(known[tokens]._replace(score=score + drift))
             continue
-        packed = torch.stack([torch.stack(layer, dim=1) for layer in state], dim=1)
         untold = (0,) * len(tokens)  # a search only appends to times and log-probabilities
-        hypotheses.append(Hypothesis(tokens, untold, untold, score + drift, prediction[0].numpy(), packed[0].numpy()))
+        lstm_state = packed_lstm_state(state)[0].numpy()
+        hypotheses.append(Hypothesis(tokens, untold, untold, score + drift, prediction[0].numpy(), lstm_state))
     return tuple(hypotheses)
 
 

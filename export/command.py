@@ -85,7 +85,8 @@ def _describe(document: dict[str, Any]) -> str:
         [
             *lines,
             f"checked over {check['seconds']:.1f} s of audio in {check['chunks']} chained chunks: "
-            f"{check['tokens']} tokens equal to RNNTBeamSearch, scores within {check['score_error']:.1e}",
+            f"{check['tokens']} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
+            f"{' but those below' if check['ties'] else ''}, scores within {check['score_error']:.1e}",
             *map(_describe_tie, check["ties"]),
             f"artifact: {document['artifact']}",
         ]

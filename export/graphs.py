@@ -5,7 +5,7 @@ Each graph is built from the modules of a torchaudio `RNNT` and computes what
 axis 0 of every tensor; all time axes are static.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,11 @@ class PredictorGraph(nn.Module):
         lstms = self.predictor.lstm_layers
         state = torch.zeros(batch, len(lstms), 2, lstms[0].hidden_dim)
         return {"token": torch.zeros(batch, dtype=torch.int64), "lstm_state": state}
+
+
+def packed_lstm_state(layers: Sequence[Sequence[Tensor]]) -> Tensor:
+    """torchaudio's LSTM state, h and c of shape (n, hidden) of each layer, as `PredictorGraph` takes it."""
+    return torch.stack([torch.stack(tuple(layer), dim=1) for layer in layers], dim=1)
 
 
 class JoinerGraph(nn.Module):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from emf.export.deviations import Deviations
+from emf.export.graphs import packed_lstm_state
 from emf.export.model import SourceModel
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Transducer
@@ -42,7 +43,7 @@ def _reference(source: SourceModel, tokens: Sequence[int], encodings: Sequence[F
             output, _, state = source.rnnt.predict(torch.tensor([[token]]), one, state)
             logits = source.rnnt.join(torch.from_numpy(encoding)[None], one, output, one)[0][0, 0]
             log_probs = torch.log_softmax(logits, dim=1).numpy()
-        before, after = after, torch.stack([torch.stack(layer, dim=1) for layer in state], dim=1).numpy()
+        before, after = after, packed_lstm_state(state).numpy()
         before = np.zeros_like(after) if before is None else before
         yield _TokenStep(token, encoding, before, output[0].numpy(), after, log_probs)
 

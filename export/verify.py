@@ -30,10 +30,10 @@ class Verification:
         seconds: audio rolled through.
         chunks: steps of the encoder.
         num_tokens: tokens of torchaudio's best hypothesis at the end.
-        tokens_equal: our beam search gave torchaudio's hypotheses after every chunk but the `ties`, on every engine.
+        tokens_equal: no tie changed the best hypothesis: the text after every chunk is torchaudio's, on every engine.
         score_error: greatest difference of a hypothesis' score, natural logarithm.
         deviations: by engine.
-        ties: chunks at which rounding decided between hypotheses, of all engines.
+        ties: chunks at which rounding decided between hypotheses, of all engines; the others have torchaudio's.
     """
 
     seconds: float
@@ -94,12 +94,13 @@ def verify(
         follow_tokens(source, rollout.transducer, rollout.deviations, tokens, encodings)
         if rollout.mistake is not None:
             raise ToleranceError(f"{rollout.deviations.backend}: {rollout.mistake}")
+    ties = tuple(tie for rollout in rollouts for tie in rollout.ties)
     return Verification(
         seconds=len(samples) / frontend.sample_rate,
         chunks=num_chunks,
         num_tokens=len(tokens),
-        tokens_equal=all(rollout.mistake is None for rollout in rollouts),
+        tokens_equal=all(tie.best_equal for tie in ties),
         score_error=max(rollout.score_error for rollout in rollouts),
         deviations={rollout.deviations.backend: rollout.deviations for rollout in rollouts},
-        ties=tuple(tie for rollout in rollouts for tie in rollout.ties),
+        ties=ties,
     )
