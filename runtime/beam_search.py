@@ -22,6 +22,7 @@ from emf.runtime.search import (
     extension_gains,
     num_candidates,
     ranked,
+    within_threshold,
 )
 from emf.runtime.session import FloatArray
 from emf.runtime.transducer import Joined
@@ -38,7 +39,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
     Args:
         encodings: encoder frames, shape (frames, encoding_dim).
         state: the search so far.
-        options: beam width, tokens a frame.
+        options: beam width and threshold, tokens a frame.
 
     Returns:
         The state after the last frame, hypotheses ranked as torchaudio does.
@@ -57,7 +58,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
             if expansion == options.step_max_tokens:
                 break
             candidates = scores[:, None] + extension_gains(active, joined, state)
-            sources, tokens, log_probs, totals = _best_extensions(candidates, joined, finished, options.beam_width)
+            sources, tokens, log_probs, totals = _best_extensions(candidates, joined, finished, options)
             if not len(sources):
                 break
             extended = [(*active[source].tokens, token) for source, token in zip(sources, tokens, strict=True)]
@@ -72,6 +73,7 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
                 )
             ]
         hypotheses = ranked(finished.values(), state.num_committed, BEAM_LENGTH_OFFSET)[: options.beam_width]
+        hypotheses = within_threshold(hypotheses, options)
     return state.after(hypotheses, len(encodings))
 
 
@@ -89,7 +91,7 @@ def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) ->
 
 
 def _best_extensions(
-    candidates: FloatArray, joined: Joined, finished: Finished, beam_width: int
+    candidates: FloatArray, joined: Joined, finished: Finished, options: SearchOptions
 ) -> tuple[list[int], list[int], list[float], list[float]]:
     """The best extensions of all active hypotheses that can still enter the beam.
 
@@ -97,10 +99,12 @@ def _best_extensions(
         Index of the hypothesis extended, token, its log-probability, and the new score.
     """
     candidates = candidates.reshape(-1)
-    order: npt.NDArray[np.intp] = np.argsort(-candidates, kind="stable")[:beam_width]
-    if len(finished) >= beam_width:
-        threshold = sorted(h.score for h in finished.values())[-beam_width]
-        order = order[candidates[order] > threshold]
+    order: npt.NDArray[np.intp] = np.argsort(-candidates, kind="stable")[: options.beam_width]
+    scores = sorted(h.score for h in finished.values())
+    floor = scores[-1] - options.beam_threshold
+    if len(scores) >= options.beam_width:
+        floor = max(floor, scores[-options.beam_width])
+    order = order[candidates[order] > floor]
     sources = order // joined.top.shape[1]
     return (
         sources.tolist(),

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def _work(options: argparse.Namespace) -> Outcome:
         "precision": recognizer.transducer.precision,
         "decoding_method": options.decoding_method,
         "beam_width": options.beam_width,
+        "beam_threshold": options.beam_threshold if math.isfinite(options.beam_threshold) else None,
         "num_threads": threads,
         **ours.as_document(),
         "load_s": load_s,

@@ -20,6 +20,7 @@ from emf.runtime.search import (
     extension_gains,
     num_candidates,
     ranked,
+    within_threshold,
 )
 from emf.runtime.session import FloatArray
 
@@ -33,7 +34,7 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
     Args:
         encodings: encoder frames, shape (frames, encoding_dim).
         state: the search so far.
-        options: beam width.
+        options: beam width and threshold.
 
     Returns:
         The state after the last frame, hypotheses best first.
@@ -48,6 +49,7 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
         # Column 0 is the blank; a hypothesis that takes it stays as it is.
         totals = scores[:, None] + np.concatenate([joined.blank[:, None], gains], axis=1)
         order = np.argsort(-totals.reshape(-1), kind="stable")[: options.beam_width]
+        order = order[totals.reshape(-1)[order] >= totals.max() - options.beam_threshold]
         choices = [divmod(int(index), totals.shape[1]) for index in order]
         emitting = [(source, column) for source, column in choices if column]
         new: Predicted = []
@@ -69,4 +71,5 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
                 successor = max(other, successor, key=lambda h: h.score)._replace(score=score)
             merged[successor.tokens] = successor
         hypotheses = ranked(merged.values(), state.num_committed, MODIFIED_BEAM_LENGTH_OFFSET)
+        hypotheses = within_threshold(hypotheses, options)
     return state.after(hypotheses, len(encodings))

@@ -1,5 +1,6 @@
 """The recognizer: an artifact opened in an engine, and the loop that turns streams into text."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -83,6 +84,7 @@ class Recognizer:
         precision: str | None = None,
         decoding_method: str = "beam",
         beam_width: int = 10,
+        beam_threshold: float = math.inf,
         frontend: str | None = None,
         num_threads: int | None = None,
         temperature: float = 1.0,
@@ -104,6 +106,8 @@ class Recognizer:
             precision: variant, such as `int8`; `None` takes `fp32`.
             decoding_method: `greedy`, `beam` or `modified_beam`.
             beam_width: hypotheses kept by the beam searches.
+            beam_threshold: hypotheses whose score lies further below the best one's are dropped, natural logarithm; by
+                default none, as torchaudio does.
             frontend: `windowed` or `continuous`; `None` takes the artifact's default.
             num_threads: threads of the engine; `None` takes the processors this process may use.
             temperature: divides the joiner's logits.
@@ -128,7 +132,7 @@ class Recognizer:
         chosen_backend, variant = backend or manifest.backends[0], precision or "fp32"
         if blank_penalty is None:
             blank_penalty = manifest.blank_penalties.get(f"{chosen_backend}/{variant}", 0.0)
-        options = SearchOptions(beam_width, step_max_tokens, temperature, blank_penalty)
+        options = SearchOptions(beam_width, step_max_tokens, temperature, blank_penalty, beam_threshold)
         if decoding_method not in SEARCH_METHODS:
             raise UsageError(f"expected a decoding method of {', '.join(SEARCH_METHODS)}, found {decoding_method!r}")
         settings = stream_settings(manifest, variant, frontend, tail_padding, stable_delay, times)

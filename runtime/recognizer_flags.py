@@ -1,6 +1,7 @@
 """The flags by which commands choose how an artifact is opened."""
 
 import argparse
+import math
 from pathlib import Path
 
 from emf.runtime.biasing import parse_phrases
@@ -24,6 +25,12 @@ def add_recognizer_flags(parser: CommandParser) -> None:
         "--decoding-method", choices=tuple(SEARCH_METHODS), default="beam", help="search (default: beam)"
     )
     parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="hypotheses kept (default: 10)")
+    parser.add_argument(
+        "--beam-threshold",
+        type=bounded(float, 0.001, 1000),
+        default=math.inf,
+        help="drop hypotheses whose score lies further below the best (default: none)",
+    )
     parser.add_argument("--frontend", choices=FRONTENDS, help="features (default: the artifact's)")
     parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="threads (default: all there are)")
     parser.add_argument(
@@ -57,6 +64,7 @@ def load_recognizer(
         precision=options.precision,
         decoding_method=options.decoding_method,
         beam_width=options.beam_width,
+        beam_threshold=options.beam_threshold,
         frontend=options.frontend,
         num_threads=options.num_threads,
         blank_penalty=options.blank_penalty,

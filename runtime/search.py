@@ -5,6 +5,7 @@ A search is a generator over the frames of one stream: it yields what it wants f
 requests of all streams.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
@@ -27,6 +28,7 @@ class SearchOptions:
         step_max_tokens: tokens emitted at one frame at the most.
         temperature: divides the logits; greater values flatten the distribution.
         blank_penalty: subtracted from the blank's logit; positive values give fewer deletions.
+        beam_threshold: hypotheses whose score lies further below the best one's are dropped, natural logarithm.
         look_ahead: join hypotheses with later frames, too, see `JoinTable`; changes no result.
     """
 
@@ -34,6 +36,7 @@ class SearchOptions:
     step_max_tokens: int = 100
     temperature: float = 1.0
     blank_penalty: float = 0.0
+    beam_threshold: float = math.inf
     look_ahead: bool = False
 
     def __post_init__(self) -> None:
@@ -46,6 +49,8 @@ class SearchOptions:
             raise UsageError(f"expected a temperature from 0.01 to 100, found {self.temperature}")
         if not -100.0 <= self.blank_penalty <= 100.0:
             raise UsageError(f"expected a blank penalty from -100 to 100, found {self.blank_penalty}")
+        if not self.beam_threshold > 0.0:
+            raise UsageError(f"expected a beam threshold above 0, found {self.beam_threshold}")
 
 
 GUIDED_CANDIDATES = 16
@@ -169,6 +174,12 @@ def ranked(hypotheses: Iterable[Hypothesis], num_committed: int, length_offset: 
     """Hypotheses by score / (number of tokens + `length_offset`), best first."""
     length = num_committed + length_offset
     return sorted(hypotheses, key=lambda h: h.score / (len(h.tokens) + length), reverse=True)
+
+
+def within_threshold(hypotheses: Sequence[Hypothesis], options: SearchOptions) -> list[Hypothesis]:
+    """Those that lie at most `beam_threshold` below the best score, in their order."""
+    floor = max(h.score for h in hypotheses) - options.beam_threshold
+    return [h for h in hypotheses if h.score >= floor]
 
 
 def end_words(state: SearchState, length_offset: int) -> SearchState:

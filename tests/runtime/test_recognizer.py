@@ -52,6 +52,13 @@ def test_says_what_torchaudio_says(load: Load, backend: str, width: int) -> None
     assert result.score == pytest.approx(expected[0]["score"], abs=SCORE)
 
 
+def test_a_threshold_drops_hypotheses_far_below_the_best(load: Load, backend: str) -> None:
+    stream, _ = decode(load(backend=backend, beam_threshold=1.0), [AUDIO])
+    scores = [score for _, score in all_hypotheses(stream)]
+    assert 1 <= len(scores) < 10
+    assert min(scores) >= max(scores) - 1.0
+
+
 @pytest.mark.parametrize("method", SEARCH_METHODS)
 @pytest.mark.parametrize("frontend", FRONTENDS)
 @given(cuts=st.lists(st.integers(0, len(AUDIO)), max_size=8))
@@ -181,6 +188,7 @@ def test_short_audio(load: Load, backend: str, frontend: str, samples: int) -> N
         {"backend": "tensorrt"},
         {"num_threads": 0},
         {"beam_width": 0},
+        {"beam_threshold": 0.0},
         {"tail_padding": -1.0},
         {"tail_padding": float("nan")},
     ],

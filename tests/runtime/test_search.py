@@ -27,6 +27,8 @@ VECTOR = np.zeros(1, np.float32)
         {"temperature": float("nan")},
         {"blank_penalty": float("inf")},
         {"blank_penalty": float("nan")},
+        {"beam_threshold": 0.0},
+        {"beam_threshold": float("nan")},
     ],
     ids=str,
 )

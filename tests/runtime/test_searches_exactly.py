@@ -17,6 +17,7 @@ from emf.runtime.search_loop import run_searches
 from tests.runtime.table_model import TableModel, all_scores
 from tests.tolerances import LOG_SUM
 
+thresholds = pytest.mark.parametrize("threshold", [math.inf, 4.0, 0.7])
 seeds = pytest.mark.parametrize("seed", range(6))
 methods = pytest.mark.parametrize("method", SEARCH_METHODS.values(), ids=list(SEARCH_METHODS))
 
@@ -61,8 +62,41 @@ def test_wide_modified_beam_search_finds_every_sequence_of_one_token_a_frame(see
 
 
 @seeds
-@pytest.mark.parametrize("width", [1, 3])
-def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int) -> None:
+@thresholds
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int, threshold: float) -> None:
+    model, limit = TableModel(num_frames=12, num_tokens=5, seed=seed, blank_bias=1.0), 3
+    beam: dict[tuple[int, ...], float] = {(): 0.0}
+    for frame in range(12):
+        active, finished = list(beam.items()), dict[tuple[int, ...], float]()
+        for expansion in range(limit + 1):
+            for tokens, score in active:
+                total = score + model.log_prob(frame, [5, *tokens][-1], 5)
+                finished[tokens] = float(np.logaddexp(finished.get(tokens, -math.inf), total))
+            scores = sorted(finished.values(), reverse=True)
+            floor = max(scores[0] - threshold, scores[width - 1] if len(scores) >= width else -math.inf)
+            extended = [
+                ((*tokens, symbol), score + model.log_prob(frame, [5, *tokens][-1], symbol))
+                for tokens, score in active
+                for symbol in range(5)
+            ]
+            extended.sort(key=lambda candidate: -candidate[1])
+            active = [candidate for candidate in extended[:width] if candidate[1] > floor]
+            if not active or expansion == limit:
+                break
+        best = sorted(finished.items(), key=lambda c: c[1] / (len(c[0]) + 2), reverse=True)[:width]
+        highest = max(score for _, score in best)
+        beam = {tokens: score for tokens, score in best if score >= highest - threshold}
+    state = search(beam_search, model, SearchOptions(width, step_max_tokens=limit, beam_threshold=threshold))
+    assert [h.tokens for h in state.hypotheses] == list(beam)
+    assert [h.score for h in state.hypotheses] == pytest.approx(list(beam.values()), rel=LOG_SUM)
+    assert state.hypotheses[0].tokens, "a table that says nothing tests nothing"
+
+
+@seeds
+@thresholds
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int, threshold: float) -> None:
     model = TableModel(num_frames=12, num_tokens=5, seed=seed)
     beam: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     for frame in range(12):
@@ -72,10 +106,13 @@ def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, wi
             for symbol in range(6)
         ]
         merged: dict[tuple[int, ...], float] = {}
-        for tokens, score in sorted(candidates, key=lambda c: -c[1])[:width]:
-            merged[tokens] = float(np.logaddexp(merged.get(tokens, -math.inf), score))
+        candidates.sort(key=lambda c: -c[1])
+        for tokens, score in candidates[:width]:
+            if score >= candidates[0][1] - threshold:
+                merged[tokens] = float(np.logaddexp(merged.get(tokens, -math.inf), score))
         beam = sorted(merged.items(), key=lambda c: c[1] / (len(c[0]) + 1), reverse=True)
-    state = search(modified_beam_search, model, SearchOptions(beam_width=width))
+        beam = [(tokens, score) for tokens, score in beam if score >= max(merged.values()) - threshold]
+    state = search(modified_beam_search, model, SearchOptions(beam_width=width, beam_threshold=threshold))
     assert [h.tokens for h in state.hypotheses] == [tokens for tokens, _ in beam]
     assert [h.score for h in state.hypotheses] == pytest.approx([score for _, score in beam], rel=LOG_SUM)
 
@@ -131,6 +168,20 @@ def test_no_more_hypotheses_than_the_beam_is_wide(method: SearchMethod) -> None:
         hypotheses = search(method, model, SearchOptions(width, step_max_tokens=3)).hypotheses
         assert len(hypotheses) <= width
         assert len({h.tokens for h in hypotheses}) == len(hypotheses)
+
+
+@pytest.mark.parametrize("method", [beam_search, modified_beam_search])
+@seeds
+def test_a_threshold_spares_predictions_where_the_model_is_sure(method: SearchMethod, seed: int) -> None:
+    texts, predictions = [], []
+    for threshold in (math.inf, 8.0):
+        model = TableModel(40, 6, seed, blank_bias=5.0)
+        model.table *= 4.0
+        options = SearchOptions(step_max_tokens=1, beam_threshold=threshold)
+        texts.append(search(method, model, options).hypotheses[0].tokens)
+        predictions.append(model.num_predictions)
+    assert texts[0] == texts[1]
+    assert predictions[1] < 0.9 * predictions[0]
 
 
 def test_predictions_are_not_computed_twice() -> None:
