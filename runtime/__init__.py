@@ -19,6 +19,7 @@ from emf.runtime.handle import StreamHandle
 from emf.runtime.recognizer import Recognizer
 from emf.runtime.result import Alternative, Result, Word
 from emf.runtime.stream import Stream
+from emf.runtime.telemetry import refuse_telemetry
 
 __all__ = [
     "Alternative",
@@ -41,3 +42,5 @@ __all__ = [
     "UsageError",
     "Word",
 ]
+
+refuse_telemetry()

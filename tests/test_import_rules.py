@@ -49,7 +49,7 @@ ONLY_IMPORTER = {
 
 # Inside the runtime, imports run one way: a module imports from its own line and from those above it.
 LAYERS = (
-    {"errors"},
+    {"errors", "telemetry"},
     {"fields", "confidence", "manifest", "manifest_file", "threads", "machine", "saturation"},
     {
         "tokens",
@@ -175,3 +175,10 @@ def test_transcribing_needs_one_engine_and_nothing_else(tiny_artifact: Path, eng
 def test_a_checkpoint_free_verification_needs_no_torch() -> None:
     """emf-verify works where only the runtime is installed."""
     run_without(HEAVY, "import emf.export.verify_command, emf.export.invariance\n")
+
+
+@pytest.mark.parametrize("module", ["runtime.session_openvino", "export.to_openvino", "quantize.compress"])
+def test_no_package_reports_its_use(module: str) -> None:
+    """OpenVINO does so as it is imported."""
+    reporting = "[name for name in sys.modules if name.startswith('openvino_telemetry') and sys.modules[name]]"
+    run_without([], f"import sys, emf.{module}; assert not {reporting}, {reporting}")
