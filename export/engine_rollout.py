@@ -58,6 +58,7 @@ class EngineRollout:
         transducer: the engine's graphs.
         deviations: of its tensors.
         score_error: greatest difference of a hypothesis' score, where no tie stood before.
+        best_equal: after the last chunk the best hypothesis was torchaudio's.
         ties: chunks that rounding decided. After one of these the engine goes on from torchaudio's hypotheses.
         mistake: what is wrong with the search; `None` while nothing is.
     """
@@ -66,6 +67,7 @@ class EngineRollout:
         """Begin a stream."""
         self.transducer, self.deviations = transducer, deviations
         self.score_error = 0.0
+        self.best_equal = True
         self.ties: list[Tie] = []
         self.mistake: str | None = None
         self._source, self._options = source, SearchOptions(beam_width=beam_width)
@@ -95,6 +97,7 @@ class EngineRollout:
 
     def _compare_hypotheses(self, step: ReferenceStep, index: int, encoding: FloatArray, before: SearchState) -> None:
         ours, theirs = our_beam(self._search_state.hypotheses), their_beam(step.hypotheses)
+        self.best_equal = ours[0][0] == theirs[0][0]
         if self._agree(ours, theirs):
             self.score_error = max(self.score_error, score_error(ours, theirs))
             return
@@ -105,7 +108,7 @@ class EngineRollout:
             self.mistake = f"{mistake} (chunk {index})"
             return
         start = relative_score_error(our_beam(before.hypotheses), their_beam(step.hypotheses_before))
-        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start), ours[0][0] == theirs[0][0]))
+        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start), self.best_equal))
         hypotheses = adopted(step.hypotheses, self._search_state.hypotheses, drift)
         self._search_state = replace(self._search_state, hypotheses=hypotheses)
 

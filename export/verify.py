@@ -30,7 +30,7 @@ class Verification:
         seconds: audio rolled through.
         chunks: steps of the encoder.
         num_tokens: tokens of torchaudio's best hypothesis at the end.
-        tokens_equal: no tie changed the best hypothesis: the text after every chunk is torchaudio's, on every engine.
+        tokens_equal: the best hypothesis at the end was torchaudio's on every engine; before it, `ties` tells.
         score_error: greatest difference of a hypothesis' score, natural logarithm.
         deviations: by engine.
         ties: chunks at which rounding decided between hypotheses, of all engines; the others have torchaudio's.
@@ -94,13 +94,12 @@ def verify(
         follow_tokens(source, rollout.transducer, rollout.deviations, tokens, encodings)
         if rollout.mistake is not None:
             raise ToleranceError(f"{rollout.deviations.backend}: {rollout.mistake}")
-    ties = tuple(tie for rollout in rollouts for tie in rollout.ties)
     return Verification(
         seconds=len(samples) / frontend.sample_rate,
         chunks=num_chunks,
         num_tokens=len(tokens),
-        tokens_equal=all(tie.best_equal for tie in ties),
+        tokens_equal=all(rollout.best_equal for rollout in rollouts),
         score_error=max(rollout.score_error for rollout in rollouts),
         deviations={rollout.deviations.backend: rollout.deviations for rollout in rollouts},
-        ties=ties,
+        ties=tuple(tie for rollout in rollouts for tie in rollout.ties),
     )
