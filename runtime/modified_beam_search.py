@@ -49,7 +49,8 @@ def modified_beam_search(encodings: FloatArray, state: SearchState, options: Sea
         # Column 0 is the blank; a hypothesis that takes it stays as it is.
         totals = scores[:, None] + np.concatenate([joined.blank[:, None], gains], axis=1)
         order = np.argsort(-totals.reshape(-1), kind="stable")[: options.beam_width]
-        order = order[totals.reshape(-1)[order] >= totals.max() - options.beam_threshold]
+        best = totals.reshape(-1)[order]
+        order = order[~(best < best[0] - options.beam_threshold)]
         choices = [divmod(int(index), totals.shape[1]) for index in order]
         emitting = [(source, column) for source, column in choices if column]
         new: Predicted = []

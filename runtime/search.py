@@ -178,10 +178,8 @@ def ranked(hypotheses: Iterable[Hypothesis], num_committed: int, length_offset: 
 
 def within_threshold(hypotheses: Sequence[Hypothesis], options: SearchOptions) -> list[Hypothesis]:
     """Those that lie at most `beam_threshold` below the best score, in their order."""
-    if options.beam_threshold == math.inf:
-        return list(hypotheses)
     floor = max(h.score for h in hypotheses) - options.beam_threshold
-    return [h for h in hypotheses if h.score >= floor]
+    return [h for h in hypotheses if not h.score < floor]
 
 
 def end_words(state: SearchState, length_offset: int) -> SearchState:

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.runtime.errors import UsageError
-from emf.runtime.search import Hypothesis, SearchOptions, SearchState, commit, common_prefix_length
+from emf.runtime.search import (
+    Hypothesis,
+    SearchOptions,
+    SearchState,
+    commit,
+    common_prefix_length,
+    within_threshold,
+)
 from emf.runtime.search_loop import penalize_blank
 from emf.runtime.transducer import Joined
 from tests.runtime.table_model import log_softmax
@@ -70,3 +77,14 @@ def test_commit_takes_what_all_share(prefix: list[int], tails: list[list[int]]) 
         assert after.timestamps == before.timestamps[count:]
         assert after.log_probs == before.log_probs[count:]
         assert after.score == before.score
+
+
+@pytest.mark.parametrize("worst", [-1e30, float("-inf"), float("nan")])
+def test_without_a_threshold_every_hypothesis_stays(worst: float) -> None:
+    hypotheses = [hypothesis(1), hypothesis(2)._replace(score=worst)]
+    assert within_threshold(hypotheses, SearchOptions()) == hypotheses
+
+
+def test_the_threshold_is_measured_from_the_best_score() -> None:
+    near, far, best = (hypothesis(token)._replace(score=score) for token, score in ((1, -4.9), (2, -5.0), (3, -1.0)))
+    assert within_threshold([near, far, best], SearchOptions(beam_threshold=3.95)) == [near, best]
