@@ -7,7 +7,7 @@ where words are lost by deletions, a blank penalty is fitted before a candidate 
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,6 @@ from emf.runtime.speech_manifest import Utterance
 _LOGGER = logging.getLogger(__name__)
 BLANK_PENALTIES = (0.25, 0.5, 1.0, 1.5, 2.0)
 UNIFORM_PRECISIONS = ("int8-weight", "int4-weight", "bf16")
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class EditCounts:
     """Edit operations between references and hypotheses, and the length of the references."""
 
     substitutions: int = 0
@@ -17,9 +17,9 @@ class Errors:
     insertions: int = 0
     reference_length: int = 0
 
-    def __add__(self, other: "Errors") -> "Errors":
+    def __add__(self, other: "EditCounts") -> "EditCounts":
         """The errors of both together."""
-        return Errors(
+        return EditCounts(
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
             self.insertions + other.insertions,
@@ -33,7 +33,7 @@ class Errors:
 
     @property
     def rate(self) -> float:
-        """Errors over the length of the reference; with an empty reference, 0 or 1."""
+        """EditCounts over the length of the reference; with an empty reference, 0 or 1."""
         if self.reference_length == 0:
             return float(self.total > 0)
         return self.total / self.reference_length
@@ -46,7 +46,7 @@ def normalize(text: str) -> str:
     return " ".join(re.sub(r"(?<!\w)'|'(?!\w)", " ", text).split())
 
 
-def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Errors:
+def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> EditCounts:
     """Edit operations of a shortest alignment (Levenshtein), substitutions before deletions and insertions."""
     return _align(reference, hypothesis)[0]
 
@@ -56,7 +56,7 @@ def matches(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tu
     return _align(reference, hypothesis)[1]
 
 
-def _align(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[Errors, tuple[bool, ...]]:
+def _align(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[EditCounts, tuple[bool, ...]]:
     rows, columns = len(reference) + 1, len(hypothesis) + 1
     distance = np.zeros((rows, columns), np.int32)
     distance[:, 0] = np.arange(rows)
@@ -78,14 +78,9 @@ def _align(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tup
             deletions, i = deletions + 1, i - 1
         else:
             insertions, j = insertions + 1, j - 1
-    return Errors(substitutions, deletions, insertions, len(reference)), tuple(matched)
+    return EditCounts(substitutions, deletions, insertions, len(reference)), tuple(matched)
 
 
-def word_errors(pairs: Iterable[tuple[str, str]]) -> Errors:
+def word_errors(pairs: Iterable[tuple[str, str]]) -> EditCounts:
     """Word errors over (reference, hypothesis) pairs, both normalised first."""
-    return sum((count_errors(normalize(r).split(), normalize(h).split()) for r, h in pairs), Errors())
-
-
-def character_errors(pairs: Iterable[tuple[str, str]]) -> Errors:
-    """Character errors over (reference, hypothesis) pairs, both normalised first."""
-    return sum((count_errors(normalize(r), normalize(h)) for r, h in pairs), Errors())
+    return sum((count_errors(normalize(r).split(), normalize(h).split()) for r, h in pairs), EditCounts())

@@ -30,10 +30,6 @@ class EncoderState:
     arrays: dict[str, Array]
     steps: int = 0
 
-    def copy(self) -> "EncoderState":
-        """An independent copy."""
-        return EncoderState({name: array.copy() for name, array in self.arrays.items()}, self.steps)
-
 
 @dataclass(frozen=True, slots=True)
 class Joined:

@@ -56,8 +56,15 @@ def test_a_batch_of_files_gives_what_each_gives_alone(
 @pytest.mark.parametrize("form", ["text", "srt", "vtt"])
 def test_forms(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, recordings: Path, form: str) -> None:
     status, out, _ = run(capsys, tiny_artifact, recordings / "0.wav", "--format", form)
-    assert status == 0
-    assert {"text": "", "srt": "1\n00:00:0", "vtt": "WEBVTT"}[form] in out[:12]
+    document = json.loads(run(capsys, tiny_artifact, recordings / "0.wav", "--json")[1])
+    text = document["results"][0]["text"]
+    assert status == 0 and text
+    if form == "text":
+        assert out == text + "\n"
+    else:
+        assert out.startswith({"srt": "1\n00:00:0", "vtt": "WEBVTT\n"}[form])
+        shown = [line for line in out.splitlines() if line and "-->" not in line and line != "WEBVTT"]
+        assert [line for line in shown if not line.isdigit()] and " ".join(shown).split()[-1] == text.split()[-1]
 
 
 def test_raw_audio_from_standard_input(tiny_artifact: Path, tmp_path: Path) -> None:
