@@ -12,16 +12,22 @@ from pathlib import Path
 
 import torch
 
-from emf.export.graphs import Graph, make_graphs
+from emf.export.graphs.graphs import Graph, make_graphs
 from emf.export.model import SourceModel
+from emf.export.parity.verify import Progress, Verification, verify
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
-from emf.export.verify import Progress, Verification, verify
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import GraphSpec, Manifest, Vocabulary
+from emf.runtime.artifact.manifest_file import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    describe_file,
+    read_manifest,
+    write_manifest,
+)
+from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.errors import UsageError
-from emf.runtime.manifest import GraphSpec, Manifest, Vocabulary
-from emf.runtime.manifest_file import MANIFEST_NAME, SCHEMA_VERSION, describe_file, read_manifest, write_manifest
-from emf.runtime.session import FloatArray
-from emf.runtime.tokens import write_tokens
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from emf.export.model import load_checkpoint
-from emf.export.reference import Reference, windows
-from emf.runtime.bench import Measurements
-from emf.runtime.manifest import Manifest
-from emf.runtime.session import FloatArray
+from emf.export.parity.reference import Reference, windows
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.measure.latency import Measurements
 
 Arithmetic = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -72,7 +72,7 @@ class TorchaudioBaseline:
 def open_eager(
     manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
 ) -> TorchaudioBaseline:
-    """PyTorch as it is; see `emf.runtime.baselines.BaselineFactory` for the arguments."""
+    """PyTorch as it is; see `emf.runtime.measure.baselines.BaselineFactory` for the arguments."""
     return TorchaudioBaseline(_reference(manifest, checkpoint, config, beam_width, num_threads))
 
 

@@ -14,10 +14,10 @@ from emf.export.checkpoint import build_rnnt, load_state_dict
 from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats, read_json
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
-from emf.runtime.confidence import Calibration
+from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.manifest import Frontend, Geometry, Manifest
+from emf.runtime.artifact.manifest_file import sha256_of
 from emf.runtime.errors import CheckpointError, UsageError
-from emf.runtime.manifest import Frontend, Geometry, Manifest
-from emf.runtime.manifest_file import sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class SourceModel:
     frontend: Frontend
     pieces: Pieces
     checkpoint_sha256: str
-    confidence: Calibration | None = None
+    confidence: ConfidenceCurve | None = None
 
 
 def load_model(
@@ -111,7 +111,7 @@ def _load_demo() -> SourceModel:
             frontend,
         )
         curve = folder / "confidence.json"
-        return replace(source, confidence=Calibration(**read_json(curve))) if curve.is_file() else source
+        return replace(source, confidence=ConfidenceCurve(**read_json(curve))) if curve.is_file() else source
 
 
 def _load_librispeech() -> SourceModel:

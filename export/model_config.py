@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emf.runtime.artifact.manifest import Geometry
 from emf.runtime.errors import CheckpointError
-from emf.runtime.manifest import Geometry
 
 # `torchaudio.models.emformer_rnnt_base`, as keyword arguments of `emformer_rnnt_model`.
 BASE_CONFIG: dict[str, Any] = {

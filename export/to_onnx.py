@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch.export import Dim
 
-from emf.export.graphs import Graph
+from emf.export.graphs.graphs import Graph
 
 DEFAULT_OPSET = 20
 MIN_OPSET = 18

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from emf.runtime.artifact.tokens import BLANK_PIECE, HIDDEN_PIECES, WORD_BOUNDARY, read_tokens
 from emf.runtime.errors import CheckpointError, MissingDependency
-from emf.runtime.tokens import BLANK_PIECE, HIDDEN_PIECES, WORD_BOUNDARY, read_tokens
 
 _MAX_BYTES = 64 * 2**20
 

@@ -7,7 +7,7 @@ import jiwer
 import numpy as np
 import numpy.typing as npt
 
-from emf.runtime.error_rate import normalize
+from emf.runtime.speech.error_rate import normalize
 
 BOOTSTRAP_ROUNDS = 10_000
 _SEED = 0

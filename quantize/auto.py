@@ -15,11 +15,11 @@ from emf.quantize.accuracy import ErrorCounts, word_counts
 from emf.quantize.compress import check_supported
 from emf.quantize.evaluate import Decoding, evaluate
 from emf.quantize.recipe import FLOAT, GraphRecipe, Recipe, make_recipe
+from emf.quantize.scratch_artifact import Workbench
 from emf.quantize.sensitivity import rank_layers
-from emf.quantize.workbench import Workbench
+from emf.runtime.artifact.manifest import GRAPH_NAMES
 from emf.runtime.errors import ToleranceError, UsageError
-from emf.runtime.manifest import GRAPH_NAMES
-from emf.runtime.speech_manifest import Utterance
+from emf.runtime.speech.utterances import Utterance
 
 _LOGGER = logging.getLogger(__name__)
 BLANK_PENALTIES = (0.25, 0.5, 1.0, 1.5, 2.0)

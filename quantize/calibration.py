@@ -15,15 +15,14 @@ import numpy as np
 
 from emf.quantize.corpus import load_samples, require_speech
 from emf.quantize.recipe import FLOAT
+from emf.runtime.arrays import Array, Arrays, FloatArray
+from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.manifest_file import sha256_of
+from emf.runtime.audio.features import FeatureExtractor
 from emf.runtime.errors import AudioError
-from emf.runtime.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.manifest_file import sha256_of
-from emf.runtime.recognizer import Recognizer
-from emf.runtime.search_loop import initial_search_state
-from emf.runtime.session import Array, Arrays, FloatArray, Session, open_session
-from emf.runtime.speech_manifest import Utterance
-from emf.runtime.threads import resolve_num_threads
-from emf.runtime.transducer import Transducer
+from emf.runtime.inference.session import Session
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.speech.utterances import Utterance
 
 STAGE_SHARES = {"first": 0.2, "full_context": 0.6, "flush": 0.2}
 """How many of the samples come from each stage of a stream."""
@@ -113,7 +112,7 @@ class Recorder:
 
 
 class RecordingSession:
-    """A session that shows its inputs to a recorder; see `emf.runtime.session.Session`."""
+    """A session that shows its inputs to a recorder; see `emf.runtime.inference.session.Session`."""
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
         """Wrap an open session."""
@@ -139,6 +138,19 @@ class RecordingSession:
         return self._session.run(inputs, outputs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """An `Instrument` that shows every graph's inputs to its recorder."""
+
+    recorders: Mapping[str, Recorder]
+
+    def around_session(self, graph: str, session: Session) -> Session:
+        return self.recorders[graph].wrap(session)
+
+    def around_features(self, extractor: FeatureExtractor) -> FeatureExtractor:
+        return extractor
+
+
 def calibrate(
     manifest: Manifest, utterances: Sequence[Utterance], options: CalibrationOptions, progress: Progress = iter
 ) -> CalibrationSet:
@@ -154,7 +166,13 @@ def calibrate(
         AudioError: the audio is silence, or the model recognises nothing in it.
     """
     recorders = {name: Recorder(options) for name in GRAPH_NAMES}
-    recognizer = _recording_recognizer(manifest, recorders, options)
+    recognizer = Recognizer.load(
+        manifest.root,
+        backend=manifest.backends[0],
+        precision=FLOAT,
+        beam_width=options.beam_width,
+        instrument=_Recording(recorders),
+    )
     digest, seconds, peak = hashlib.sha256(), 0.0, 0.0
     files = []
     order = np.random.default_rng(options.seed).permutation(len(utterances))
@@ -183,20 +201,6 @@ def calibrate(
         "samples": {name: recorder.counts() for name, recorder in recorders.items()},
     }
     return CalibrationSet({name: recorder.samples() for name, recorder in recorders.items()}, description)
-
-
-def _recording_recognizer(
-    manifest: Manifest, recorders: Mapping[str, Recorder], options: CalibrationOptions
-) -> Recognizer:
-    """A recognizer of the float variant whose sessions are recorded from the first call on."""
-    backend = manifest.backends[0]
-    recognizer = Recognizer.load(manifest.root, backend=backend, precision=FLOAT, beam_width=options.beam_width)
-    graphs, threads = manifest.variant(backend, FLOAT), resolve_num_threads(None)
-    sessions = {name: recorders[name].wrap(open_session(manifest, graphs[name], threads)) for name in GRAPH_NAMES}
-    transducer = Transducer(manifest, graphs, sessions)
-    initial_search_state(transducer, transducer.blank_id, transducer.initial_predictor_state())
-    recognizer.transducer = transducer
-    return recognizer
 
 
 def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: FloatArray) -> None:

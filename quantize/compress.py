@@ -19,10 +19,12 @@ from nncf.quantization.advanced_parameters import (
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from onnx import version_converter
 
-from emf.quantize import onnx_graphs, onnx_rewrite, openvino_graphs
+from emf.quantize.graphs import onnx as onnx_graphs
+from emf.quantize.graphs import onnx_rewrite
+from emf.quantize.graphs import openvino as openvino_graphs
 from emf.quantize.recipe import GraphRecipe
+from emf.runtime.arrays import Arrays
 from emf.runtime.errors import UsageError
-from emf.runtime.session import Arrays
 
 _INT4_OPSET = 21
 """The first version of ONNX in which DequantizeLinear has blocks."""

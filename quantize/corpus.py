@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from emf.runtime.audio import read_audio
+from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.resampler import Resampler
+from emf.runtime.audio.sound_files import read_audio
 from emf.runtime.errors import AudioError
-from emf.runtime.resampler import Resampler
-from emf.runtime.session import FloatArray
-from emf.runtime.speech_manifest import Utterance, read_speech_manifest
+from emf.runtime.speech.utterances import Utterance, read_speech_manifest
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
 SILENCE_PEAK = 1e-3

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emf.quantize.corpus import load_samples
-from emf.quantize.isolate import call_isolated
-from emf.runtime.bench import Measurements, measure_stream, peak_rss_bytes
-from emf.runtime.recognizer import Recognizer
-from emf.runtime.speech_manifest import Utterance
-from emf.runtime.timing import ComponentTimes
+from emf.quantize.fresh_process import call_isolated
+from emf.runtime.inference.instrument import Instrument
+from emf.runtime.measure.latency import Measurements, measure_stream, peak_rss_bytes
+from emf.runtime.measure.timing import ComponentTimes
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.speech.utterances import Utterance
 
 _STATUS = Path("/proc/self/status")
 
@@ -89,7 +90,7 @@ def _evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], dec
     )
 
 
-def load_variant(artifact: Path, variant: str, decoding: Decoding, times: ComponentTimes | None = None) -> Recognizer:
+def load_variant(artifact: Path, variant: str, decoding: Decoding, instrument: Instrument | None = None) -> Recognizer:
     """Open a variant by its name in the manifest, `<backend>/<name>`."""
     backend, _, precision = variant.partition("/")
     return Recognizer.load(
@@ -101,7 +102,7 @@ def load_variant(artifact: Path, variant: str, decoding: Decoding, times: Compon
         num_threads=decoding.num_threads,
         frontend=decoding.frontend,
         blank_penalty=decoding.blank_penalty,
-        times=times,
+        instrument=instrument,
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from emf.runtime.artifact.manifest import GRAPH_NAMES
 from emf.runtime.errors import UsageError
-from emf.runtime.manifest import GRAPH_NAMES
 
 FLOAT = "fp32"
 PRECISIONS = ("int8", "int8-weight", "int4-weight", "bf16")

@@ -3,10 +3,10 @@
 import logging
 from dataclasses import replace
 
-from emf.quantize.graph_files import layer_count
+from emf.quantize.graphs.files import layer_count
 from emf.quantize.recipe import FLOAT, GraphRecipe, make_recipe
+from emf.quantize.scratch_artifact import Workbench
 from emf.quantize.variant import PROVENANCE
-from emf.quantize.workbench import Workbench
 
 _LOGGER = logging.getLogger(__name__)
 MAX_GROUPS = 10

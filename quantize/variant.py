@@ -13,13 +13,13 @@ from typing import Any
 
 from emf.quantize.calibration import CalibrationSet
 from emf.quantize.compress import check_supported, compress, engine_properties
-from emf.quantize.graph_check import check_graph
-from emf.quantize.graph_files import require_float, weight_bytes
+from emf.quantize.graphs.check import check_graph
+from emf.quantize.graphs.files import require_float, weight_bytes
 from emf.quantize.recipe import FLOAT, Recipe
+from emf.runtime.arrays import Arrays
+from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
+from emf.runtime.artifact.manifest_file import describe_file, read_manifest, write_manifest
 from emf.runtime.errors import ArtifactError, UsageError
-from emf.runtime.manifest import GRAPH_NAMES, GraphSpec, Manifest
-from emf.runtime.manifest_file import describe_file, read_manifest, write_manifest
-from emf.runtime.session import Arrays
 
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

@@ -1,8 +1,8 @@
 """Streaming speech recognition with an exported Emformer-RNNT, without PyTorch."""
 
-from emf.runtime.endpoint import EndpointRules
-from emf.runtime.engine import Engine
-from emf.runtime.engine_metrics import EngineMetrics
+from emf.runtime.engine.engine import Engine
+from emf.runtime.engine.handle import StreamHandle
+from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.errors import (
     ArtifactError,
     ArtifactNotFound,
@@ -14,11 +14,11 @@ from emf.runtime.errors import (
     StreamClosed,
     UsageError,
 )
-from emf.runtime.fusion import LanguageModel
-from emf.runtime.handle import StreamHandle
-from emf.runtime.recognizer import Recognizer
-from emf.runtime.result import Alternative, Result, Word
-from emf.runtime.stream import Stream
+from emf.runtime.guidance.fusion import LanguageModel
+from emf.runtime.recognition.endpoint import EndpointRules
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.result import Alternative, Result, Word
+from emf.runtime.recognition.stream import Stream
 from emf.runtime.telemetry import refuse_telemetry
 
 __all__ = [

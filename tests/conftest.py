@@ -10,8 +10,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:  # PyTorch is imported only where a test exports
     from emf.export.model import SourceModel
-    from emf.export.verify import Verification
-    from emf.runtime.manifest import Manifest
+    from emf.export.parity.verify import Verification
+    from emf.runtime.artifact.manifest import Manifest
 
 settings.register_profile("emf", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("emf")
@@ -47,8 +47,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
     def export(name: str) -> Exported:
         if name not in made:
             from emf.export.artifact import ExportOptions, export_artifact
-            from emf.runtime.manifest_file import read_manifest
-            from emf.runtime.session import BACKENDS
+            from emf.runtime.artifact.manifest_file import read_manifest
+            from emf.runtime.inference.session import BACKENDS
             from tests.oracle import source
             from tests.signals import speech_like
 

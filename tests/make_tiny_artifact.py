@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from emf.export.artifact import ExportOptions, export_artifact
-from emf.export.reference import Reference
-from emf.runtime.session import BACKENDS
+from emf.export.parity.reference import Reference
+from emf.runtime.inference.session import BACKENDS
 from tests.oracle import source_of, tiny
 from tests.signals import speech_like
 

@@ -9,15 +9,15 @@ import torch
 
 from emf.export.model import SourceModel
 from emf.export.model_config import geometry_of
-from emf.export.reference import StreamingExtractor, windows
+from emf.export.parity.reference import StreamingExtractor, windows
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces
-from emf.runtime.manifest import Frontend, Geometry
-from emf.runtime.search import SearchState
-from emf.runtime.search_loop import initial_search_state
-from emf.runtime.session import FloatArray
-from emf.runtime.tokens import BLANK_PIECE, WORD_BOUNDARY
-from emf.runtime.transducer import Joined
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Frontend, Geometry
+from emf.runtime.artifact.tokens import BLANK_PIECE, WORD_BOUNDARY
+from emf.runtime.search.hypothesis import SearchState
+from emf.runtime.search.model import Joined
+from emf.runtime.search.run import initial_search_state
 from tests.signals import SAMPLE_RATE, speech_like
 
 torch.set_num_threads(1)  # operations on tiny models are slower with more

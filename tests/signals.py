@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emf.runtime.session import FloatArray
+from emf.runtime.arrays import FloatArray
 
 SAMPLE_RATE = 16_000
 

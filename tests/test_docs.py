@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.arpa_text import SMALL, to_arpa
+from tests.runtime.guidance.arpa_text import SMALL, to_arpa
 from tests.signals import SAMPLE_RATE, speech_like
 
 ROOT = Path(__file__).parents[1]

@@ -11,81 +11,64 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-
-@dataclass(frozen=True)
-class Room:
-    """What the modules of a folder may import beside the standard library."""
-
-    rooms: frozenset[str]
-    packages: frozenset[str]
-
-
-ROOMS = {
-    "runtime": Room(
-        rooms=frozenset({"runtime"}),
-        packages=frozenset({"numpy", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino"}),
-    ),
-    "export": Room(
-        rooms=frozenset({"runtime", "export"}),
-        packages=frozenset({"numpy", "torch", "torchaudio", "onnx", "openvino", "sentencepiece"}),
-    ),
-    "quantize": Room(
-        rooms=frozenset({"runtime", "quantize"}),
-        packages=frozenset({"numpy", "onnx", "onnxruntime", "openvino", "nncf", "jiwer", "tqdm"}),
-    ),
-}
-
-# Packages that one module of a room keeps to itself.
-ONLY_IMPORTER = {
-    ("runtime", "onnxruntime"): "session_onnxruntime",
-    ("runtime", "openvino"): "session_openvino",
-    ("runtime", "soxr"): "resampler",
-    ("export", "torchaudio"): "torchaudio_loader",
-    ("export", "onnx"): "to_onnx",
-    ("export", "openvino"): "to_openvino",
-    ("export", "sentencepiece"): "vocabulary",
-    ("quantize", "nncf"): "compress",
-}
-
-# Inside the runtime, imports run one way: a module imports from its own line and from those above it.
-LAYERS = (
-    {"errors", "telemetry"},
-    {"fields", "confidence", "manifest", "manifest_file", "threads", "machine", "saturation"},
-    {
-        "tokens",
-        "biasing",
-        "ngrams",
-        "arpa",
-        "fusion",
-        "result",
-        "transcript",
-        "subtitles",
-        "endpoint",
-        "error_rate",
-        "reliability",
-        "speech_manifest",
-    },
-    {"session", "blocks"},
-    {"session_onnxruntime", "session_openvino"},
-    {"audio", "resampler", "blob", "mel", "features", "timing", "state_batch"},
-    {"transducer"},
-    {"search", "beam_search", "greedy_search", "modified_beam_search", "search_loop", "join_table"},
-    {"stream", "stream_settings", "snapshot"},
-    {"step", "crew"},
-    {"recognizer"},
-    {"clock", "batching", "capacity", "engine_options", "engine_metrics", "meter", "outbox", "slot"},
-    {"dispatcher", "callbacks"},
-    {"handle", "engine"},
-    {"transcription", "bench", "baselines", "plots", "bench_plots", "load"},
-    {"command_line", "recognizer_flags", "transcribe", "confidence_command", "bench_command"},
+# Imports run one way: a room imports itself and the rooms of the lines above it, never another room of its own line.
+# "runtime" stands for the modules at the top of the folder, which are for everybody.
+ORDER = (
+    {"runtime"},
+    {"runtime.artifact"},
+    {"runtime.audio", "runtime.guidance"},
+    {"runtime.search"},
+    {"runtime.inference"},
+    {"runtime.recognition"},
+    {"runtime.engine", "runtime.speech"},
+    {"runtime.measure"},
+    {"runtime.commands"},
+    {"export", "quantize"},
 )
 
 
-def modules(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+@dataclass(frozen=True)
+class Package:
+    """What the modules of a top-level folder may import beside the standard library and `emf`."""
+
+    packages: frozenset[str]
+    only_importers: dict[str, str]
+    """Packages that one module keeps to itself."""
 
 
-ALL_MODULES = [path for room in ROOMS for path in modules(room)]
+PACKAGES = {
+    "runtime": Package(
+        frozenset({"numpy", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino"}),
+        {
+            "onnxruntime": "inference/session_onnxruntime",
+            "openvino": "inference/session_openvino",
+            "soxr": "audio/resampler",
+        },
+    ),
+    "export": Package(
+        frozenset({"numpy", "torch", "torchaudio", "onnx", "openvino", "sentencepiece"}),
+        {
+            "torchaudio": "torchaudio_loader",
+            "onnx": "to_onnx",
+            "openvino": "to_openvino",
+            "sentencepiece": "vocabulary",
+        },
+    ),
+    "quantize": Package(
+        frozenset({"numpy", "onnx", "onnxruntime", "openvino", "nncf", "jiwer", "tqdm"}),
+        {"nncf": "compress"},
+    ),
+}
+MOST_MODULES_AT_THE_TOP = 6
+"""Of `runtime/`: what has no room there is for everybody."""
+MOST_MODULES_OF_A_ROOM = 16
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+ALL_MODULES = [path for folder in PACKAGES for path in modules(folder)]
 every_module = pytest.mark.parametrize("path", ALL_MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 
@@ -101,40 +84,78 @@ def imports(path: Path) -> Iterator[str]:
             yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0]
+def own_imports(path: Path) -> set[str]:
+    """Modules of the project that a file imports, without the leading `emf.`."""
+    return {name.removeprefix("emf.") for name in imports(path) if name.startswith("emf.")}
+
+
+def name_of(path: Path) -> str:
+    """A module's name without the leading `emf.`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """The room of ORDER that a module belongs to."""
+    rooms = [room for line in ORDER for room in line if f"{module}.".startswith(f"{room}.")]
+    return max(rooms, key=len)
+
+
+HEIGHTS = {room: height for height, line in enumerate(ORDER) for room in line}
+
+
+def arrows_against_the_order(module: str, imported: set[str]) -> list[str]:
+    """What a module imports of rooms that are not above its own in ORDER."""
+    room = room_of(module)
+    return [name for name in imported if room_of(name) != room and HEIGHTS[room_of(name)] >= HEIGHTS[room]]
 
 
 def test_the_tables_are_about_what_exists() -> None:
-    assert all(modules(room) for room in ROOMS)
-    for (room, package), module in ONLY_IMPORTER.items():
-        assert package in {name.split(".")[0] for name in imports(ROOT / room / f"{module}.py")}
-    layered = [module for layer in LAYERS for module in layer]
-    assert len(layered) == len(set(layered))
-    assert set(layered) == {path.stem for path in modules("runtime")} - {"__init__"}, "every module has its layer"
+    assert sum(len(line) for line in ORDER) == len(HEIGHTS), "a room stands in one line"
+    assert all(modules(room.replace(".", "/")) for room in HEIGHTS)
+    folders = {name_of(path.parent / "x.py").rpartition(".")[0] for path in modules("runtime")}
+    assert {folder for folder in folders if folder.startswith("runtime")} <= HEIGHTS.keys(), "every room has its line"
+    for folder, package in PACKAGES.items():
+        for name, module in package.only_importers.items():
+            assert name in {found.split(".")[0] for found in imports(ROOT / folder / f"{module}.py")}
 
 
 @every_module
 def test_packages(path: Path) -> None:
-    packages = {name.split(".")[0] for name in imports(path)} - {"emf", *sys.stdlib_module_names}
-    assert packages <= ROOMS[room_of(path)].packages
-    for package in packages:
-        assert ONLY_IMPORTER.get((room_of(path), package), path.stem) == path.stem
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    found = {name.split(".")[0] for name in imports(path)} - {"emf", *sys.stdlib_module_names}
+    assert found <= PACKAGES[folder].packages
+    for name in found:
+        assert PACKAGES[folder].only_importers.get(name, "/".join(rest)) == "/".join(rest)
 
 
 @every_module
-def test_rooms(path: Path) -> None:
-    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("emf.")}
-    assert rooms <= ROOMS[room_of(path)].rooms
+def test_imports_run_one_way(path: Path) -> None:
+    if path == ROOT / "runtime" / "__init__.py":
+        return  # the public names, from all rooms
+    assert not arrows_against_the_order(name_of(path), own_imports(path))
 
 
-@pytest.mark.parametrize("path", modules("runtime"), ids=lambda path: path.stem)
-def test_layers(path: Path) -> None:
-    if path.stem == "__init__":
-        return
-    heights = {module: height for height, layer in enumerate(LAYERS) for module in layer}
-    above = [n for n in imports(path) if n.startswith("emf.") and heights[n.split(".")[2]] > heights[path.stem]]
-    assert not above
+def test_an_arrow_turned_back_is_found() -> None:
+    assert arrows_against_the_order("runtime.search.run", {"runtime.inference.transducer"})
+    assert arrows_against_the_order("runtime.audio.mel", {"runtime.guidance.biasing"})
+    assert arrows_against_the_order("runtime.errors", {"runtime.artifact.manifest"})
+    assert arrows_against_the_order("quantize.report.page", {"export.model"})
+    assert not arrows_against_the_order("runtime.search.run", {"runtime.search.beam", "runtime.arrays"})
+
+
+def test_no_room_is_crowded() -> None:
+    for folder in {path.parent for path in ALL_MODULES}:
+        count = len(list(folder.glob("*.py")))
+        most = MOST_MODULES_AT_THE_TOP if folder == ROOT / "runtime" else MOST_MODULES_OF_A_ROOM
+        assert count <= most, f"{folder}: {count} modules"
+
+
+def test_rooms_export_nothing() -> None:
+    """An `__init__.py` within a folder holds a docstring: whoever needs a name imports it from its module."""
+    inner = [path for path in ALL_MODULES if path.stem == "__init__" and path.parent.parent != ROOT]
+    for path in inner:
+        assert len(ast.parse(path.read_text(encoding="utf-8")).body) <= 1, path
 
 
 def run_without(packages: list[str], code: str) -> None:
@@ -155,8 +176,8 @@ def test_importing_the_runtime_is_light() -> None:
 
 
 def test_importing_the_runtime_needs_neither_torch_nor_an_engine() -> None:
-    names = [p.stem for p in modules("runtime") if p.stem != "__init__" and not p.stem.startswith("session_")]
-    code = "".join(f"import emf.runtime.{name}\n" for name in names)
+    names = [name_of(path) for path in modules("runtime") if not path.stem.startswith("session_")]
+    code = "".join(f"import emf.{name}\n" for name in names)
     run_without(HEAVY + ENGINES, "import emf.runtime\n" + code)
 
 
@@ -174,10 +195,10 @@ def test_transcribing_needs_one_engine_and_nothing_else(tiny_artifact: Path, eng
 
 def test_a_checkpoint_free_verification_needs_no_torch() -> None:
     """emf-verify works where only the runtime is installed."""
-    run_without(HEAVY, "import emf.export.verify_command, emf.export.invariance\n")
+    run_without(HEAVY, "import emf.export.commands.verify, emf.export.parity.invariance\n")
 
 
-@pytest.mark.parametrize("module", ["runtime.session_openvino", "export.to_openvino", "quantize.compress"])
+@pytest.mark.parametrize("module", ["runtime.inference.session_openvino", "export.to_openvino", "quantize.compress"])
 def test_no_package_reports_its_use(module: str) -> None:
     """OpenVINO does so as it is imported."""
     reporting = "[name for name in sys.modules if name.startswith('openvino_telemetry') and sys.modules[name]]"

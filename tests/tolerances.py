@@ -3,7 +3,7 @@
 # Normalised log-mel features against torchaudio's own transform, computed in float64. The window and
 # the filters are float32 there; one unit in the last place shows in bins far below their neighbours.
 FEATURES = 1e-4
-# The same against torchaudio in float32, whose rounding moves almost silent bins (see `emf.runtime.mel`).
+# The same against torchaudio in float32, whose rounding moves almost silent bins (see `emf.runtime.audio.mel`).
 FEATURES_FLOAT32 = 5e-4
 # A graph's tensor against PyTorch's, absolute; the default of `emf-export --atol`.
 TENSOR = 1e-4

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from emf.export.artifact import ExportOptions, export_artifact, replacing
+from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.errors import UsageError
-from emf.runtime.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.manifest_file import read_manifest
 from tests.conftest import Export
 from tests.oracle import source
-from tests.runtime.damage import copy_artifact
+from tests.runtime.artifact.damage import copy_artifact
 from tests.signals import speech_like
 
 

@@ -10,7 +10,7 @@ from emf.export.artifact import ExportOptions, export_artifact
 from emf.export.model_config import BASE_CONFIG, geometry_of
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import numbered_pieces
-from emf.runtime.session import BACKENDS
+from emf.runtime.inference.session import BACKENDS
 from tests.oracle import source
 from tests.signals import speech_like
 from tests.tolerances import FEATURES, SCORE, TENSOR

@@ -11,11 +11,11 @@ import torch
 
 from emf.export.model import load_checkpoint, load_model
 from emf.export.torchaudio_loader import load_torchaudio
-from emf.runtime.confidence import Calibration
+from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.manifest import Manifest, Vocabulary
+from emf.runtime.artifact.manifest_file import describe_file, sha256_of
+from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.errors import CheckpointError, EmfError, UsageError
-from emf.runtime.manifest import Manifest, Vocabulary
-from emf.runtime.manifest_file import describe_file, sha256_of
-from emf.runtime.tokens import write_tokens
 from tests.oracle import CONFIGS, source
 
 NAME = "left-below-segment"
@@ -98,7 +98,7 @@ def test_the_demo_brings_its_calibration(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("emf.export.model.resources.files", lambda _: tmp_path)
     assert load_model("demo").confidence is None
     (tmp_path / "confidence.json").write_text('{"slope": 0.5, "offset": 1.25}', encoding="utf-8")
-    assert load_model("demo").confidence == Calibration(0.5, 1.25)
+    assert load_model("demo").confidence == ConfidenceCurve(0.5, 1.25)
 
 
 def test_the_demo() -> None:

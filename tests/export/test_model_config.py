@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emf.export.graphs import make_graphs
+from emf.export.graphs.graphs import make_graphs
 from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.errors import CheckpointError

@@ -8,8 +8,8 @@ import sentencepiece
 
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import numbered_pieces, read_pieces
+from emf.runtime.artifact.tokens import TokenTable, read_tokens, write_tokens
 from emf.runtime.errors import CheckpointError, EmfError
-from emf.runtime.tokens import TokenTable, read_tokens, write_tokens
 
 TEXT = ["one two three four", "the rain in spain", "a quick brown fox jumps", "it's 42 o'clock"]
 

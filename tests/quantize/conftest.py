@@ -10,9 +10,9 @@ from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibra
 from emf.quantize.recipe import PRECISIONS, make_recipe
 from emf.quantize.variant import VariantRequest, add_variant
 from emf.runtime import Recognizer
-from emf.runtime.manifest_file import read_manifest
-from emf.runtime.session import BACKENDS
-from emf.runtime.speech_manifest import read_speech_manifest
+from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.inference.session import BACKENDS
+from emf.runtime.speech.utterances import read_speech_manifest
 from tests.signals import SAMPLE_RATE, speech_like
 
 SECONDS = (1.5, 2.0, 2.5)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.quantize.accuracy import character_error_rate, paired_bootstrap, token_agreement, word_counts
-from emf.runtime.error_rate import word_errors
+from emf.runtime.speech.error_rate import word_errors
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=8).map(" ".join)
 PAIRS = st.lists(st.tuples(WORDS, st.one_of(WORDS, st.just(""))), min_size=1, max_size=6)

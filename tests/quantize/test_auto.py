@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from emf.quantize import auto, evaluate
-from emf.quantize.command import main
-from emf.runtime.manifest_file import read_manifest
+from emf.quantize.commands.quantize import main
+from emf.runtime.artifact.manifest_file import read_manifest
 
 
 @pytest.fixture(autouse=True)

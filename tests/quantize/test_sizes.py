@@ -7,9 +7,9 @@ import pytest
 from emf.quantize.calibration import CalibrationOptions, calibrate
 from emf.quantize.recipe import make_recipe
 from emf.quantize.variant import VariantRequest, add_variant
-from emf.runtime.manifest import Manifest
-from emf.runtime.session import BACKENDS
-from emf.runtime.speech_manifest import read_speech_manifest
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.inference.session import BACKENDS
+from emf.runtime.speech.utterances import read_speech_manifest
 from tests.signals import speech_like
 
 RATIOS = {"int8": 0.33, "int8-weight": 0.31, "int4-weight": 0.22, "bf16": 0.53}

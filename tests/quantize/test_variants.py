@@ -11,14 +11,14 @@ from onnx import numpy_helper
 from emf.quantize import variant as variant_module
 from emf.quantize.calibration import CalibrationSet
 from emf.quantize.compress import compress
-from emf.quantize.graph_files import weight_bytes
-from emf.quantize.operators import profile_graph
+from emf.quantize.graphs.files import weight_bytes
 from emf.quantize.recipe import GraphRecipe, make_recipe
+from emf.quantize.report.operators import profile_graph
 from emf.quantize.variant import PROVENANCE, VariantRequest, add_variant
 from emf.runtime import ArtifactError, Recognizer, UsageError
-from emf.runtime.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.manifest_file import read_manifest
-from emf.runtime.session import BACKENDS, check, open_session
+from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.inference.session import BACKENDS, check, open_session
 from tests.signals import SAMPLE_RATE, speech_like
 
 VARIANTS = [f"{b}/{p}" for b in BACKENDS for p in ("int8", "int8-weight", "int4-weight")] + ["openvino/bf16"]
@@ -209,7 +209,7 @@ def test_a_graph_that_does_not_fit_its_specification_is_refused(
 
 
 def test_zero_noise_has_a_bound() -> None:
-    from emf.quantize.graph_check import MAX_SIGNAL_TO_NOISE, decibels
+    from emf.quantize.graphs.check import MAX_SIGNAL_TO_NOISE, decibels
 
     assert decibels(1.0, 0.0) == MAX_SIGNAL_TO_NOISE
     assert decibels(100.0, 1.0) == pytest.approx(20.0)

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from emf.runtime.recognizer import Recognizer
-from emf.runtime.session import BACKENDS
+from emf.runtime.inference.session import BACKENDS
+from emf.runtime.recognition.recognizer import Recognizer
 
 Load: TypeAlias = Callable[..., Recognizer]
 

@@ -1,0 +1,1 @@
+"""The commands emf-export and emf-verify."""

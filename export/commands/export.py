@@ -1,0 +1,114 @@
+"""The emf-export command: a model becomes an artifact."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
+from emf.export.model import load_model
+from emf.export.parity.audio import demo_recordings, gather_audio
+from emf.export.parity.reference import ReferenceStep
+from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
+from emf.runtime.audio.features import FRONTENDS
+from emf.runtime.commands.command_line import (
+    CommandParser,
+    Outcome,
+    bounded,
+    command_parser,
+    one_of,
+    progress,
+    run_command,
+)
+from emf.runtime.inference.session import BACKENDS
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-export",
+        "Export a torchaudio Emformer-RNNT for ONNX Runtime and OpenVINO and prove it equal to PyTorch.",
+        "emf-export --model demo --out artifacts/demo",
+    )
+    parser.add_argument("--model", required=True, help="demo, librispeech, or the state_dict of a torchaudio RNNT")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the artifact")
+    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
+    parser.add_argument("--tokens", type=Path, help="SentencePiece model, or tokens.txt with a piece and an id a line")
+    parser.add_argument("--global-stats", type=Path, help="torchaudio's JSON with mean and invstddev")
+    parser.add_argument("--frontend", choices=FRONTENDS, help="the artifact's default frontend")
+    parser.add_argument("--backends", type=one_of(BACKENDS), default=BACKENDS, help="engines, separated by commas")
+    parser.add_argument("--opset", type=bounded(int, MIN_OPSET, 23), default=DEFAULT_OPSET, help="ONNX operator set")
+    parser.add_argument(
+        "--atol", type=bounded(float, 0, 1), help="greatest deviation from PyTorch (default: 1e-4, float16 1e-2)"
+    )
+    parser.add_argument(
+        "--cache", choices=tuple(ATOL), default="float32", help="keys and values between two steps (default: float32)"
+    )
+    parser.add_argument(
+        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with, seconds"
+    )
+    parser.add_argument("--verify-audio", type=Path, nargs="+", help="sound files to check with")
+    parser.add_argument("--force", action="store_true", help="replace an existing artifact")
+    return parser
+
+
+def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep]:
+    return progress(steps, total, "comparing with PyTorch", "chunk")
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
+    files = options.verify_audio or demo_recordings()
+    samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
+    manifest, verification = export_artifact(
+        source,
+        options.out,
+        ExportOptions(options.backends, samples, options.opset, options.atol, options.cache, options.force, _steps),
+    )
+    document = {
+        "artifact": str(options.out),
+        "graphs": [
+            {
+                "name": graph.name,
+                "backend": graph.backend,
+                "precision": graph.precision,
+                "bytes": graph.bytes,
+                "max_abs_error": verification.deviations[graph.backend].worst(graph.name),
+            }
+            for graph in manifest.graphs
+        ],
+        "verify": as_document(verification),
+    }
+    return Outcome(document, _describe(document))
+
+
+def _describe(document: dict[str, Any]) -> str:
+    check = document["verify"]
+    lines = [
+        f"{graph['backend']}/{graph['precision']}/{graph['name']}: {graph['bytes'] / 2**20:.1f} MiB, "
+        f"greatest deviation from PyTorch {graph['max_abs_error']:.1e}"
+        for graph in document["graphs"]
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"checked over {check['seconds']:.1f} s of audio in {check['chunks']} chained chunks: "
+            f"{check['tokens']} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
+            f"{' but those below' if check['ties'] else ''}, scores within {check['score_error']:.1e}",
+            *map(_describe_tie, check["ties"]),
+            f"artifact: {document['artifact']}",
+        ]
+    )
+
+
+def _describe_tie(tie: dict[str, Any]) -> str:
+    return (
+        f"{tie['backend']}, chunk {tie['chunk']}: rounding decided between hypotheses, "
+        f"{'none of them the best' if tie['best_equal'] else 'the best among them'}; "
+        f"log-probabilities and scores within {tie['difference']:.1e} of PyTorch's"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)

@@ -1,0 +1,1 @@
+"""The model as three graphs with explicit state."""

@@ -1,0 +1,1 @@
+"""PyTorch and a backend side by side."""

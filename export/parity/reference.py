@@ -1,0 +1,131 @@
+"""The oracle: torchaudio's own modules, streaming features and `RNNTBeamSearch`, one stream at a time."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emf.export.model import SourceModel
+from emf.export.torchaudio_loader import load_torchaudio
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Frontend, Geometry
+
+
+class ReferenceStep(NamedTuple):
+    """What torchaudio computed for one chunk.
+
+    Attributes:
+        features: (segment + right context, n_mels), as fed to the encoder.
+        exact_features: the same computed by torchaudio in float64, free of its rounding.
+        encoding: (frames, encoding_dim).
+        states: the encoder's states in the layout of `EncoderGraph`, caches in time order, oldest first.
+        hypotheses: of `RNNTBeamSearch.infer`, best first: (tokens with the initial blank, output, state, score).
+        hypotheses_before: the same before the chunk.
+    """
+
+    features: FloatArray
+    exact_features: FloatArray
+    encoding: FloatArray
+    states: dict[str, FloatArray]
+    hypotheses: list[Any]
+    hypotheses_before: list[Any]
+
+
+class StreamingExtractor:
+    """The features of `RNNTBundle.get_streaming_feature_extractor`, for any frontend and precision."""
+
+    def __init__(self, frontend: Frontend, dtype: torch.dtype = torch.float32) -> None:
+        """Take sizes and statistics from the manifest's frontend; `dtype` is that of the arithmetic."""
+        torchaudio = load_torchaudio()
+        self._mel: Any = torchaudio.transforms.MelSpectrogram(
+            sample_rate=frontend.sample_rate,
+            n_fft=frontend.n_fft,
+            n_mels=frontend.n_mels,
+            hop_length=frontend.hop_length,
+        ).to(dtype)
+        self._dtype = dtype
+        pipeline = torchaudio.pipelines.rnnt_pipeline
+        self._gain, self._compress = pipeline._gain, pipeline._piecewise_linear_log
+        self._mean, self._invstddev = torch.tensor(frontend.mean), torch.tensor(frontend.invstddev)
+
+    def __call__(self, samples: FloatArray) -> Tensor:
+        """Normalised features of a stretch of audio, shape (1 + samples // hop_length, n_mels)."""
+        mel = self._mel(torch.from_numpy(samples).to(self._dtype)).transpose(1, 0)
+        features: Tensor = (self._compress(mel * self._gain) - self._mean) * self._invstddev
+        return features.to(torch.float32)
+
+
+def windows(samples: FloatArray, frontend: Frontend, geometry: Geometry) -> Iterator[FloatArray]:
+    """The windows of torchaudio's documented streaming loop: one at every segment, padded with zeros."""
+    segment = geometry.segment_length * frontend.hop_length
+    window = geometry.step_length * frontend.hop_length
+    for start in range(0, len(samples), segment):
+        piece = samples[start : start + window]
+        yield np.pad(piece, (0, window - len(piece)))
+
+
+class Reference:
+    """torchaudio's streaming recognition of one model."""
+
+    def __init__(self, source: SourceModel, beam_width: int) -> None:
+        """Wrap `source.rnnt` in `RNNTBeamSearch`."""
+        torchaudio = load_torchaudio()
+        self.source = source
+        self.beam_width = beam_width
+        self.extract = StreamingExtractor(source.frontend)
+        self.extract_exactly = StreamingExtractor(source.frontend, torch.float64)
+        self.decoder = torchaudio.models.RNNTBeamSearch(source.rnnt, source.geometry.num_symbols - 1)
+
+    def run(self, samples: FloatArray) -> Iterator[ReferenceStep]:
+        """`RNNTBeamSearch.infer` over one stream, state and hypotheses chained from chunk to chunk."""
+        transcribe = self.source.rnnt.transcribe_streaming
+        captured: list[Tensor] = []
+
+        def capture(*arguments: Any) -> Any:
+            outputs = transcribe(*arguments)
+            captured[:] = [outputs[0]]
+            return outputs
+
+        self.source.rnnt.transcribe_streaming = capture
+        with torch.inference_mode():
+            state, hypotheses = None, self.decoder._init_b_hypos(torch.device("cpu"))
+        try:
+            for window in windows(samples, self.source.frontend, self.source.geometry):
+                # The window's last frame is one that the time reduction would drop.
+                features = self.extract(window)[: self.source.geometry.step_length]
+                exact = self.extract_exactly(window)[: self.source.geometry.step_length]
+                length, before = torch.tensor([len(features)]), hypotheses
+                with torch.inference_mode():
+                    hypotheses, state = self.decoder.infer(features, length, self.beam_width, state, hypotheses)
+                states = pack_states(state, self.source.geometry, _num_heads(self.source.rnnt))
+                yield ReferenceStep(features.numpy(), exact.numpy(), captured[0][0].numpy(), states, hypotheses, before)
+        finally:
+            del self.source.rnnt.transcribe_streaming
+
+
+def _num_heads(rnnt: Any) -> int:
+    return int(rnnt.transcriber.transformer.emformer_layers[0].attention.num_heads)
+
+
+def pack_states(state: list[list[Tensor]], geometry: Geometry, num_heads: int) -> dict[str, FloatArray]:
+    """torchaudio's encoder state of a batch of 1 in the layout of `EncoderGraph`, oldest entries first.
+
+    Entries not yet filled become zeros: torchaudio keeps copies of others there, and never reads them.
+    """
+    packed: dict[str, FloatArray] = {}
+    past_length = int(state[0][3].item())
+    if geometry.left_context_length:
+        caches = [cache[:, 0].reshape(len(cache), num_heads, -1) for layer in state for cache in layer[1:3]]
+        cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
+        cache[:, :, : max(geometry.left_context_length - past_length, 0)] = 0.0
+        packed["attention_cache"] = cache.numpy()
+    if geometry.max_memory_size:
+        memory = torch.stack([layer[0][:, 0] for layer in state])[None]
+        memory[:, :, : max(geometry.max_memory_size - math.ceil(past_length / geometry.frames_per_step), 0)] = 0.0
+        packed["memory"] = memory.numpy()
+    if packed:
+        packed["past_length"] = np.array([past_length], np.float32)
+    return packed

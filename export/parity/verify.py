@@ -1,0 +1,106 @@
+"""The check that every export ends with: PyTorch and each engine side by side, states chained."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from emf.export.model import SourceModel
+from emf.export.parity.deviations import Deviations
+from emf.export.parity.reference import Reference, ReferenceStep
+from emf.export.parity.rollout import EngineRollout, Tie
+from emf.export.parity.token_chain import follow_tokens
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.audio.features import WindowedFeatures
+from emf.runtime.audio.sample_buffer import SampleBuffer
+from emf.runtime.errors import ToleranceError
+from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.inference.transducer import open_transducer
+
+_LOGGER = logging.getLogger(__name__)
+
+BEAM_WIDTH = 10
+Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the check found.
+
+    Attributes:
+        seconds: audio rolled through.
+        chunks: steps of the encoder.
+        num_tokens: tokens of torchaudio's best hypothesis at the end.
+        tokens_equal: the best hypothesis at the end was torchaudio's on every engine; before it, `ties` tells.
+        score_error: greatest difference of a hypothesis' score, natural logarithm.
+        deviations: by engine.
+        ties: chunks at which rounding decided between hypotheses, of all engines; the others have torchaudio's.
+    """
+
+    seconds: float
+    chunks: int
+    num_tokens: int
+    tokens_equal: bool
+    score_error: float
+    deviations: dict[str, Deviations]
+    ties: tuple[Tie, ...]
+
+
+def verify(
+    source: SourceModel,
+    manifest: Manifest,
+    samples: FloatArray,
+    atol: float,
+    progress: Progress = lambda steps, _: steps,
+    precision: str = "fp32",
+) -> Verification:
+    """Roll the model over audio in PyTorch and in every engine of the artifact and compare everything.
+
+    Args:
+        source: the model as torchaudio runs it.
+        manifest: the artifact.
+        samples: mono audio at the model's rate; used whole, from the first chunk through the flush.
+        atol: greatest absolute deviation allowed of any tensor.
+        progress: wraps the loop over steps, of which the second argument is the number.
+        precision: variant to compare.
+
+    Raises:
+        ToleranceError: naming the first tensor that leaves the tolerance, or the engine whose
+            search gives other tokens or scores than torchaudio's.
+    """
+    frontend, geometry = source.frontend, source.geometry
+    threads = resolve_num_threads(None)
+    # torchaudio's search cannot use more hypotheses than there are symbols beside the blank.
+    beam_width = min(BEAM_WIDTH, geometry.num_symbols - 1)
+    rollouts = [
+        EngineRollout(
+            source, open_transducer(manifest, backend, precision, threads), Deviations(backend, atol), beam_width
+        )
+        for backend in manifest.backends
+    ]
+    reference = Reference(source, beam_width)
+    extractor = WindowedFeatures(manifest.frontend, manifest.geometry)
+    buffer = SampleBuffer(samples, finished=True)
+    num_chunks = -(-len(samples) // (geometry.segment_length * frontend.hop_length))
+    encodings: list[FloatArray] = []
+    last: ReferenceStep | None = None
+    for index, last in enumerate(progress(reference.run(samples), num_chunks)):
+        features = extractor.extract(buffer, index)
+        for rollout in rollouts:
+            rollout.deviations.compare("features", features, last.exact_features, f"chunk {index}")
+            rollout.follow(last, index)
+        encodings.append(last.encoding[0])
+    tokens = last.hypotheses[0][0][1:] if last else []
+    for rollout in rollouts:
+        follow_tokens(source, rollout.transducer, rollout.deviations, tokens, encodings)
+        if rollout.mistake is not None:
+            raise ToleranceError(f"{rollout.deviations.backend}: {rollout.mistake}")
+    return Verification(
+        seconds=len(samples) / frontend.sample_rate,
+        chunks=num_chunks,
+        num_tokens=len(tokens),
+        tokens_equal=all(rollout.best_equal for rollout in rollouts),
+        score_error=max(rollout.score_error for rollout in rollouts),
+        deviations={rollout.deviations.backend: rollout.deviations for rollout in rollouts},
+        ties=tuple(tie for rollout in rollouts for tie in rollout.ties),
+    )

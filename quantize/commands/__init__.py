@@ -1,0 +1,1 @@
+"""The commands emf-quantize and emf-report."""

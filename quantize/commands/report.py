@@ -1,0 +1,125 @@
+"""The emf-report command: all variants of an artifact compared on the same audio."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from emf.quantize.corpus import read_corpus
+from emf.quantize.evaluate import Decoding
+from emf.quantize.report.diagnostics import ExamineOptions
+from emf.quantize.report.html import to_html
+from emf.quantize.report.markdown import to_markdown
+from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
+from emf.quantize.report.pytorch_rows import PyTorchModel
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.audio.features import FRONTENDS
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.errors import UsageError
+from emf.runtime.inference.threads import MAX_THREADS
+from emf.runtime.recognition.recognizer import SEARCH_METHODS
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-report",
+        "Compare all variants of an artifact on held-out speech: words, latency, memory; and recommend one.",
+        "emf-report artifacts/demo --audio held_out/manifest.tsv --out report",
+    )
+    parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
+    parser.add_argument("--audio", type=Path, required=True, help="manifest.tsv with transcripts")
+    parser.add_argument("--variants", default="all", help="<backend>/<name>, separated by commas (default: all)")
+    parser.add_argument("--decoding-method", choices=tuple(SEARCH_METHODS), default="beam", help="(default: beam)")
+    parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="hypotheses kept (default: 10)")
+    parser.add_argument("--frontend", choices=FRONTENDS, help="features (default: the artifact's)")
+    parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="threads (default: all there are)")
+    parser.add_argument(
+        "--drift-seconds", type=bounded(float, 1, 86_400), default=180.0, help="audio for the drift (default: 180)"
+    )
+    parser.add_argument(
+        "--load-seconds",
+        type=bounded(float, 0, 3600),
+        default=4.0,
+        help="for each load tried; 0 tries none (default: 4)",
+    )
+    parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="p99 under load")
+    parser.add_argument("--no-component-matrix", action="store_true", help="leave the 2³ mixtures of components out")
+    parser.add_argument(
+        "--max-wer-increase", type=bounded(float, 0, 1), default=0.003, help="the recommendation's (default: 0.003)"
+    )
+    parser.add_argument("--checkpoint", help="also measure PyTorch with these weights: demo, librispeech or a file")
+    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
+    parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    manifest = read_manifest(options.artifact)
+    utterances = read_corpus(options.audio, transcripts=True)
+    chosen = ReportOptions(
+        variants=_variants(manifest, options.variants),
+        decoding=Decoding(options.decoding_method, options.beam_width, options.num_threads, options.frontend),
+        examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
+        component_matrix=not options.no_component_matrix,
+        max_wer_increase=options.max_wer_increase,
+        pytorch=PyTorchModel(options.checkpoint, options.config) if options.checkpoint else None,
+    )
+    _require_writable(options.out)
+    with tqdm(total=number_of_steps(manifest, chosen), desc="report", unit="step", disable=None, leave=False) as bar:
+
+        def step(what: str) -> None:
+            bar.set_postfix_str(what)
+            bar.update()
+
+        document = Reporter(manifest, utterances, chosen, step).run()
+    files = write_report(document, options.out)
+    verdict = document["recommendation"]
+    text = "\n".join([*map(str, files), f"{verdict['variant']}: {verdict['reason']}"])
+    return Outcome(document, text)
+
+
+def _variants(manifest: Manifest, text: str) -> Sequence[str]:
+    if text == "all":
+        return manifest.variants
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in manifest.variants]
+    if unknown or not names:
+        raise UsageError(
+            f"expected variants of {', '.join(manifest.variants)}, found {unknown[0] if unknown else text!r}"
+        )
+    return names
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
+
+
+def write_report(document: dict[str, Any], folder: Path) -> list[Path]:
+    """Write `report.html`, `report.md` and `report.json` into `folder`, each whole or not at all."""
+    texts = {
+        "report.html": to_html(document),
+        "report.md": to_markdown(document),
+        "report.json": json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    written = []
+    for name, text in texts.items():
+        partial = folder / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        written.append(partial.replace(folder / name))
+    return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)

@@ -1,0 +1,1 @@
+"""All variants of an artifact compared."""

@@ -1,0 +1,86 @@
+"""What a report tells of a variant beside its words and times: drift, operators, streams in real time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emf.quantize.corpus import load_samples
+from emf.quantize.evaluate import Decoding, load_variant
+from emf.quantize.fresh_process import call_isolated
+from emf.quantize.recipe import FLOAT
+from emf.quantize.report.drift import encoder_drift, encoder_inputs
+from emf.quantize.report.operators import profile_graph
+from emf.runtime.arrays import FloatArray
+from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.measure.paced_load import find_capacity, run_load
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.speech.utterances import Utterance
+
+PROFILED_STEPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineOptions:
+    """How long to look.
+
+    Attributes:
+        drift_seconds: audio for the drift of the encoder.
+        load_seconds: how long each number of streams runs; 0 leaves the search for their number out.
+        deadline: greatest p99 latency of a chunk under load, seconds.
+    """
+
+    drift_seconds: float = 180.0
+    load_seconds: float = 4.0
+    deadline: float = 0.16
+
+
+def examine(
+    artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
+) -> dict[str, Any]:
+    """Look at one variant in a new process; gives its JSON document."""
+    return call_isolated(_examine, artifact, variant, tuple(utterances), decoding, options)
+
+
+def _examine(
+    artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
+) -> dict[str, Any]:
+    recognizer = load_variant(artifact, variant, decoding)
+    backend = variant.partition("/")[0]
+    reference = load_variant(artifact, f"{backend}/{FLOAT}", replace(decoding, blank_penalty=0.0))
+    recordings = _recordings(utterances, recognizer.sample_rate, options.drift_seconds)
+    samples = np.concatenate(recordings)
+    transducer = recognizer.transducer
+    operators = profile_graph(
+        transducer.manifest,
+        transducer.graphs["encoder"],
+        encoder_inputs(recognizer, samples, PROFILED_STEPS),
+        resolve_num_threads(decoding.num_threads),
+    )
+    return {
+        "drift_db": encoder_drift(reference, recognizer, samples),
+        "operators": [entry.to_document() for entry in operators],
+        "streams_realtime": _capacity(recognizer, recordings, options),
+    }
+
+
+def _recordings(utterances: Sequence[Utterance], sample_rate: int, seconds: float) -> list[FloatArray]:
+    """Recordings up to a total length; at least one."""
+    found: list[FloatArray] = []
+    for utterance in utterances:
+        if found and sum(map(len, found)) >= seconds * sample_rate:
+            break
+        found.append(load_samples(utterance, sample_rate))
+    return found
+
+
+def _capacity(recognizer: Recognizer, recordings: Sequence[FloatArray], options: ExamineOptions) -> int | None:
+    if options.load_seconds <= 0:
+        return None
+    streams, _ = find_capacity(
+        lambda count: run_load(recognizer, recordings, count, options.load_seconds, options.deadline),
+        options.deadline,
+    )
+    return streams

@@ -1,0 +1,108 @@
+"""The report as one HTML file without scripts and without anything from a network."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from emf.quantize.report.tables import (
+    Table,
+    audio_line,
+    bandwidth_table,
+    baselines_table,
+    components_table,
+    machine_line,
+    matrix_table,
+    operators_table,
+    variants_table,
+)
+from emf.runtime.measure.plots import Series, line_plot, scatter_plot
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #24292f; max-width: 1180px; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; margin: .6em 0 1.4em; font-size: 13px; display: block; overflow-x: auto; }
+th, td { border: 1px solid #d0d7de; padding: .25em .6em; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { background: #f6f8fa; }
+.verdict { background: #ddf4ff; border-left: 4px solid #1f6feb; padding: .6em 1em; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(500px, 1fr)); gap: 1em; }
+figure { margin: 0; } figcaption { font-weight: 600; }
+"""
+
+
+def to_html(document: Mapping[str, Any]) -> str:
+    """The document of `report.json` as a page."""
+    title = f"{document['artifact']}: which variant to deploy"
+    verdict = document["recommendation"]
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="verdict"><b>{escape(verdict["variant"])}</b>: {escape(verdict["reason"])}</p>',
+        f"<p>{escape(machine_line(document))}<br>{escape(audio_line(document))}</p>",
+        "<h2>Variants</h2>",
+        _table(variants_table(document)),
+    ]
+    if document.get("baselines"):
+        parts += ["<h2>PyTorch on the same audio</h2>", _table(baselines_table(document))]
+    parts += ["<h2>Plots</h2>", '<div class="plots">', *map(_figure, plots(document)), "</div>"]
+    for backend, rows in document["component_matrix"].items():
+        parts += [f"<h2>Which component costs words: {escape(backend)}</h2>", _table(matrix_table(rows))]
+    parts += ["<h2>Time by component</h2>", _table(components_table(document))]
+    parts += ["<h2>Memory traffic of a chunk</h2>", _table(bandwidth_table(document))]
+    parts.append("<h2>The encoder's operators, by the engine's own profiler</h2>")
+    for variant in document["variants"]:
+        parts += [f"<h3>{escape(variant['name'])}</h3>", _table(operators_table(variant))]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n<body>\n'
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def plots(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Titles and drawings."""
+    variants = document["variants"]
+    chosen = next(v for v in variants if v["name"] == document["recommendation"]["variant"])
+    latency = {v["name"]: v["curves"]["chunk_ms_percentiles"] for v in variants}
+    component = chosen["curves"]["components_ms_percentiles"]
+    words = [Series(v["name"], [v["rtf"]], [100 * v["wer"]]) for v in variants]
+    drawn = [
+        ("WER against real-time factor", scatter_plot("real-time factor", "WER, %", words)),
+        ("Chunk latency, cumulative", line_plot("chunk latency, ms", "% of chunks", _cumulative(latency))),
+        (
+            f"Latency by component, cumulative: {chosen['name']}",
+            line_plot("time in the component, ms", "% of chunks", _cumulative(component)),
+        ),
+        (
+            "Chunk latency over time",
+            line_plot("% of the audio", "chunk latency, ms", [_over_time(v) for v in variants]),
+        ),
+    ]
+    drift = [
+        Series(v["name"], [index + 1.0 for index in range(len(v["drift_db"]))], v["drift_db"])
+        for v in variants
+        if not v["name"].endswith("/fp32")
+    ]
+    if drift:
+        drawn.append(("Encoder against fp32", line_plot("minute of audio", "signal to noise, dB", drift)))
+    return drawn
+
+
+def _cumulative(percentiles: Mapping[str, Sequence[float]]) -> list[Series]:
+    return [Series(name, values, range(len(values))) for name, values in percentiles.items()]
+
+
+def _over_time(variant: Mapping[str, Any]) -> Series:
+    values = variant["curves"]["chunk_ms_over_time"]
+    return Series(variant["name"], [100.0 * (index + 1) / len(values) for index in range(len(values))], values)
+
+
+def _figure(plot: tuple[str, str]) -> str:
+    title, drawing = plot
+    return f"<figure><figcaption>{escape(title)}</figcaption>\n{drawing}</figure>"
+
+
+def _table(table: Table) -> str:
+    header, rows = table
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"

@@ -1,0 +1,80 @@
+"""A scratch copy of an artifact in which variants can be made and mixed without touching the original."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from emf.quantize.calibration import CalibrationSet
+from emf.quantize.recipe import FLOAT, Recipe
+from emf.quantize.variant import VariantRequest, add_variant
+from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
+
+
+class Workbench:
+    """Variants of one artifact for one engine, made once and mixed freely."""
+
+    def __init__(self, folder: Path, backend: str, calibration: CalibrationSet | None) -> None:
+        """Work in `folder`, a copy of an artifact that holds the float variant of `backend`."""
+        self.folder = folder
+        self.backend = backend
+        self._calibration = calibration
+
+    @property
+    def manifest(self) -> Manifest:
+        """As it is now."""
+        return read_manifest(self.folder)
+
+    def make(self, name: str, recipe: Recipe) -> str:
+        """Make a variant and return its name in the manifest."""
+        add_variant(self.folder, VariantRequest(name, recipe, (self.backend,)), self._calibration)
+        return f"{self.backend}/{name}"
+
+    def mix(self, name: str, parts: Mapping[str, str]) -> str:
+        """Enter a variant that takes each graph from the variant named for it; no file is written.
+
+        Args:
+            name: of the new variant.
+            parts: by graph, the variant's name without the engine.
+        """
+        manifest = self.manifest
+        if f"{self.backend}/{name}" not in manifest.variants:
+            graphs = [
+                replace(manifest.variant(self.backend, parts[graph])[graph], precision=name) for graph in GRAPH_NAMES
+            ]
+            write_manifest(replace(manifest, graphs=(*manifest.graphs, *graphs)), self.folder)
+        return f"{self.backend}/{name}"
+
+
+@contextmanager
+def workbench(
+    manifest: Manifest, backend: str, calibration: CalibrationSet | None, variants: Sequence[str] = (FLOAT,)
+) -> Iterator[Workbench]:
+    """A workbench with some of an engine's variants that vanishes at the end.
+
+    The original's files are linked, not copied, where that works.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{manifest.root.name}.", suffix=".workbench", dir=manifest.root.parent))
+    try:
+        graphs = tuple(g for g in manifest.graphs if g.backend == backend and g.precision in variants)
+        copy = replace(manifest, graphs=graphs, provenance={**manifest.provenance, "variants": {}}, root=folder)
+        for file in copy.files():
+            target = copy.path(file)
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(manifest.path(file), target)
+        write_manifest(copy, folder)
+        yield Workbench(folder, backend, calibration)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,189 @@
+"""The manifest: everything the runtime knows about a model, as data.
+
+`manifest.json` is the only contract between export, quantize and runtime. No size, blank id
+or state shape comes from anywhere else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.errors import ArtifactError
+
+GRAPH_NAMES = ("encoder", "predictor", "joiner")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, element type and shape of a graph's input or output; `None` is the batch, always axis 0."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpec:
+    """How an output of one step becomes an input of the next.
+
+    `update` is `replace` (the output is the next input) or `ring` (the output holds only the
+    new entries of `axis`; they overwrite the oldest ones, position (steps x new) modulo capacity).
+    Attention does not depend on the order of cached frames, so a ring is as exact as a shift.
+    """
+
+    input: str
+    output: str
+    update: str = "replace"
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """A file of the artifact: path relative to its folder (POSIX), size in bytes, SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """One graph of one variant: the file an engine opens first, all its files, its tensors and states."""
+
+    name: str
+    backend: str
+    precision: str
+    files: tuple[FileSpec, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[StateSpec, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files of the graph."""
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Lengths in feature frames unless said otherwise.
+
+    A step consumes `segment_length` new frames and sees `right_context_length` more; it gives
+    `frames_per_step` encoder frames, each `subsampling_factor` feature frames long.
+    """
+
+    input_dim: int
+    segment_length: int
+    right_context_length: int
+    left_context_length: int
+    max_memory_size: int
+    subsampling_factor: int
+    encoding_dim: int
+    num_symbols: int
+
+    @property
+    def frames_per_step(self) -> int:
+        """Encoder frames that one step gives."""
+        return self.segment_length // self.subsampling_factor
+
+    @property
+    def step_length(self) -> int:
+        """Feature frames that one step looks at: segment and right context."""
+        return self.segment_length + self.right_context_length
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """Log-mel features as torchaudio's bundle computes them, and how they are normalised.
+
+    `default` is the mode a Recognizer takes unless asked: `windowed` or `continuous`.
+    `tail_padding` is the silence in seconds that `continuous` appends at the end of the audio.
+    """
+
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    n_mels: int
+    mean: tuple[float, ...]
+    invstddev: tuple[float, ...]
+    default: str = "windowed"
+    tail_padding: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens file, and the ids that never appear in text (unknown, end, padding)."""
+
+    file: FileSpec
+    blank_id: int
+    hidden_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole artifact. `root` is the folder it was read from and is not stored.
+
+    `blank_penalties` holds, by variant, what decoding subtracts from the blank's logit where
+    quantization made a variant delete words; 0 where nothing is said. `confidence` calibrates the
+    confidence of words; without it they have their tokens' mean probability.
+    """
+
+    geometry: Geometry
+    frontend: Frontend
+    vocabulary: Vocabulary
+    graphs: tuple[GraphSpec, ...]
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, Any] = field(default_factory=dict)
+    blank_penalties: Mapping[str, float] = field(default_factory=dict)
+    confidence: ConfidenceCurve | None = None
+    root: Path = Path()
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Engines that the artifact has graphs for."""
+        return tuple(dict.fromkeys(graph.backend for graph in self.graphs))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """`<backend>/<precision>` of every variant."""
+        return tuple(dict.fromkeys(f"{graph.backend}/{graph.precision}" for graph in self.graphs))
+
+    def variant(self, backend: str, precision: str) -> dict[str, GraphSpec]:
+        """The three graphs of one variant by name.
+
+        Raises:
+            ArtifactError: the artifact holds no such variant.
+        """
+        graphs = {g.name: g for g in self.graphs if g.backend == backend and g.precision == precision}
+        if not graphs:
+            raise ArtifactError(
+                f"{self.root}: expected a variant {backend}/{precision}, but the artifact holds "
+                f"{', '.join(self.variants)}; choose one of these or make it with emf-export or emf-quantize"
+            )
+        return graphs
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
+        segment = self.geometry.segment_length * self.frontend.hop_length
+        return segment / (self.geometry.frames_per_step * self.frontend.sample_rate)
+
+    def path(self, file: FileSpec) -> Path:
+        """Where a file of the artifact lies."""
+        return self.root / file.path
+
+    def files(self) -> tuple[FileSpec, ...]:
+        """Every file that the manifest vouches for."""
+        return (self.vocabulary.file, *(file for graph in self.graphs for file in graph.files))
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """What two artifacts must share for a stream to move between them: model, vocabulary, frontend."""
+    essence = repr((manifest.provenance.get("checkpoint_sha256"), manifest.vocabulary.file.sha256))
+    essence += repr((asdict(manifest.geometry), manifest.frontend.mean, manifest.frontend.invstddev))
+    return hashlib.sha256(essence.encode()).hexdigest()

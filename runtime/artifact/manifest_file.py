@@ -1,0 +1,254 @@
+"""`manifest.json` on disk: written atomically, validated field by field when read."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+from emf.runtime.artifact.confidence import MAX_OFFSET, MAX_SLOPE, MIN_SLOPE, ConfidenceCurve
+from emf.runtime.artifact.json_fields import Fields
+from emf.runtime.artifact.manifest import (
+    GRAPH_NAMES,
+    FileSpec,
+    Frontend,
+    Geometry,
+    GraphSpec,
+    Manifest,
+    StateSpec,
+    TensorSpec,
+    Vocabulary,
+)
+from emf.runtime.errors import ArtifactError, ArtifactNotFound
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_DIMENSION = 2**24
+MAX_ELEMENTS = 2**28
+MAX_PATH_BYTES = 255
+DTYPES = ("float32", "float16", "int64", "int32")
+Shape: TypeAlias = tuple[int | None, ...]
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def describe_file(root: Path, path: Path) -> FileSpec:
+    """The manifest's entry for a file below `root`."""
+    return FileSpec(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write `manifest.json` into `folder`, atomically."""
+    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "blank_id": manifest.vocabulary.blank_id}
+    document |= {key: value for key, value in asdict(manifest).items() if key != "root"}
+    target = folder / MANIFEST_NAME
+    partial = target.with_suffix(".json.partial")
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(target)
+    return target
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Read and validate `manifest.json`; check that every file is there with its size.
+
+    Contents are compared with their checksums when a graph is opened (`verify_file`).
+
+    Raises:
+        ArtifactNotFound: the folder, the manifest or a file of it is missing.
+        ArtifactError: the manifest is damaged, inconsistent, or of another schema.
+    """
+    root = Path(folder)
+    path = root / MANIFEST_NAME
+    if not path.is_file():
+        raise ArtifactNotFound(f"{root}: expected a folder with {MANIFEST_NAME}; make one with emf-export")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise ArtifactError(f"{path}: {path.stat().st_size} bytes are too many for a manifest; export the model again")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: expected JSON, but {error}; export the model again") from error
+    manifest = replace(_parse(Fields(document, str(path))), root=root)
+    for file in manifest.files():
+        _check_present(manifest.path(file), file)
+    return manifest
+
+
+def verify_file(path: Path, file: FileSpec) -> None:
+    """Compare a file with the manifest.
+
+    Raises:
+        ArtifactNotFound: the file is missing.
+        ArtifactError: size or checksum differ.
+    """
+    _check_present(path, file)
+    found = sha256_of(path)
+    if found != file.sha256:
+        raise ArtifactError(f"{path}: SHA-256 is {found[:12]}…, the manifest says {file.sha256[:12]}…; export it again")
+
+
+def _check_present(path: Path, file: FileSpec) -> None:
+    if not path.is_file():
+        raise ArtifactNotFound(f"{path}: the manifest names this file, but it is missing; export the model again")
+    if path.stat().st_size != file.bytes:
+        raise ArtifactError(
+            f"{path}: expected {file.bytes} bytes, found {path.stat().st_size}; the file is truncated or changed, "
+            "export the model again"
+        )
+
+
+def _parse(fields: Fields) -> Manifest:
+    version = fields.integer("schema_version")
+    if version != SCHEMA_VERSION:
+        advice = "install a newer emformer-deploy" if version > SCHEMA_VERSION else "export the model again"
+        raise ArtifactError(f"{fields.where}: expected schema version {SCHEMA_VERSION}, found {version}; {advice}")
+    manifest = Manifest(
+        geometry=_parse_geometry(fields.fields("geometry")),
+        frontend=_parse_frontend(fields.fields("frontend")),
+        vocabulary=_parse_vocabulary(fields.fields("vocabulary")),
+        graphs=tuple(_parse_graph(graph) for graph in fields.list_of_fields("graphs")),
+        tool_versions=fields.mapping("tool_versions"),
+        provenance=fields.mapping("provenance"),
+        results=fields.mapping("results"),
+        blank_penalties=_parse_blank_penalties(fields),
+        confidence=_parse_confidence(fields),
+    )
+    _check_consistency(manifest, fields)
+    return manifest
+
+
+def _parse_blank_penalties(fields: Fields) -> dict[str, float]:
+    """Optional: artifacts without quantized variants have none."""
+    if not fields.has("blank_penalties"):
+        return {}
+    names = fields.mapping("blank_penalties")
+    penalties = fields.fields("blank_penalties")
+    return {name: penalties.number(name, -100.0, 100.0) for name in names}
+
+
+def _parse_confidence(fields: Fields) -> ConfidenceCurve | None:
+    """Optional: `emf-confidence` writes it."""
+    if not fields.has("confidence") or fields.is_null("confidence"):
+        return None
+    curve = fields.fields("confidence")
+    return ConfidenceCurve(curve.number("slope", MIN_SLOPE, MAX_SLOPE), curve.number("offset", -MAX_OFFSET, MAX_OFFSET))
+
+
+def _parse_geometry(fields: Fields) -> Geometry:
+    sizes = {name: fields.integer(name, 0, MAX_DIMENSION) for name in Geometry.__dataclass_fields__}
+    for name in ("input_dim", "segment_length", "subsampling_factor", "encoding_dim", "num_symbols"):
+        fields.require(sizes[name] > 0, f"{name} must be positive")
+    fields.require(sizes["segment_length"] >= sizes["subsampling_factor"], "a segment must give at least one frame")
+    return Geometry(**sizes)
+
+
+def _parse_frontend(fields: Fields) -> Frontend:
+    n_mels = fields.integer("n_mels", 1, 4096)
+    frontend = Frontend(
+        sample_rate=fields.integer("sample_rate", 1000, 768_000),
+        n_fft=fields.integer("n_fft", 2, 65_536),
+        hop_length=fields.integer("hop_length", 1, 65_536),
+        n_mels=n_mels,
+        mean=fields.numbers("mean", n_mels),
+        invstddev=fields.numbers("invstddev", n_mels),
+        default=fields.choice("default", ("windowed", "continuous")),
+        tail_padding=fields.number("tail_padding", 0.0, 60.0),
+    )
+    fields.require(frontend.hop_length <= frontend.n_fft, "hop_length must not exceed n_fft")
+    return frontend
+
+
+def _parse_vocabulary(fields: Fields) -> Vocabulary:
+    return Vocabulary(
+        file=_parse_file(fields.fields("file")),
+        blank_id=fields.integer("blank_id", 0, MAX_DIMENSION),
+        hidden_ids=fields.integers("hidden_ids"),
+    )
+
+
+def _parse_file(fields: Fields) -> FileSpec:
+    path = PurePosixPath(fields.text("path"))
+    inside = not path.is_absolute() and ".." not in path.parts and "\\" not in str(path) and path.parts
+    usable = len(str(path).encode("utf-8", "replace")) <= MAX_PATH_BYTES
+    fields.require(bool(inside) and usable, f"path {str(path)!r:.80} must stay inside the artifact and be short")
+    return FileSpec(str(path), fields.integer("bytes", 0, 2**40), fields.text("sha256"))
+
+
+def _parse_tensor(fields: Fields) -> TensorSpec:
+    shape = fields.shape("shape", MAX_DIMENSION)
+    elements = math.prod(size for size in shape if size is not None)
+    fields.require(elements <= MAX_ELEMENTS, f"shape {shape} has more than {MAX_ELEMENTS} elements")
+    return TensorSpec(fields.text("name"), fields.choice("dtype", DTYPES), shape)
+
+
+def _parse_state(fields: Fields) -> StateSpec:
+    update = fields.choice("update", ("replace", "ring"))
+    return StateSpec(fields.text("input"), fields.text("output"), update, fields.integer("axis", 0, 8))
+
+
+def _parse_graph(fields: Fields) -> GraphSpec:
+    graph = GraphSpec(
+        name=fields.choice("name", GRAPH_NAMES),
+        backend=fields.text("backend"),
+        precision=fields.text("precision"),
+        files=tuple(_parse_file(file) for file in fields.list_of_fields("files")),
+        inputs=tuple(_parse_tensor(tensor) for tensor in fields.list_of_fields("inputs")),
+        outputs=tuple(_parse_tensor(tensor) for tensor in fields.list_of_fields("outputs")),
+        states=tuple(_parse_state(state) for state in fields.list_of_fields("states")),
+        properties={key: str(value) for key, value in fields.mapping("properties").items()},
+    )
+    inputs = {tensor.name: tensor.shape for tensor in graph.inputs}
+    outputs = {tensor.name: tensor.shape for tensor in graph.outputs}
+    fields.require(bool(graph.files), "a graph needs a file")
+    for state in graph.states:
+        message = f"state {state.input!r} must name an input and an output that fits it"
+        fields.require(_fits(state, inputs.get(state.input, ()), outputs.get(state.output, ())), message)
+    return graph
+
+
+def _fits(state: StateSpec, given: Shape, new: Shape) -> bool:
+    """Whether the output can take the input's place, or for a ring a part of it."""
+    if len(given) != len(new) or not given or (state.update == "ring" and not 0 < state.axis < len(given)):
+        return False
+    return all(
+        old == size or (state.update == "ring" and axis == state.axis and (size or 0) <= (old or 0))
+        for axis, (old, size) in enumerate(zip(given, new, strict=True))
+    )
+
+
+def _check_consistency(manifest: Manifest, fields: Fields) -> None:
+    geometry, frontend = manifest.geometry, manifest.frontend
+    fields.require(frontend.n_mels == geometry.input_dim, "frontend.n_mels must equal geometry.input_dim")
+    fields.require(manifest.vocabulary.blank_id < geometry.num_symbols, "blank_id must be below num_symbols")
+    fields.require(bool(manifest.graphs), "an artifact needs graphs")
+    for graph in manifest.graphs:
+        _check_tensors(graph, geometry, fields)
+    for variant in manifest.variants:
+        names = [graph.name for graph in manifest.graphs if f"{graph.backend}/{graph.precision}" == variant]
+        fields.require(sorted(names) == sorted(GRAPH_NAMES), f"variant {variant} must hold each of {GRAPH_NAMES} once")
+
+
+def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: Fields) -> None:
+    """Compare what the runtime feeds and reads with the geometry; every other input must be a state."""
+    dim = geometry.encoding_dim
+    step, frames = (None, geometry.step_length, geometry.input_dim), (None, geometry.frames_per_step, dim)
+    expected: dict[str, tuple[dict[str, Shape], dict[str, Shape]]] = {
+        "encoder": ({"features": step}, {"encoding": frames}),
+        "predictor": ({"token": (None,)}, {"prediction": (None, dim)}),
+        "joiner": (
+            {"encoding": (None, dim), "prediction": (None, dim), "temperature": (None,)},
+            {"blank_log_prob": (None,), "logits": (None, geometry.num_symbols - 1), "log_normalizer": (None,)},
+        ),
+    }
+    inputs, outputs = expected[graph.name]
+    shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
+    for name, shape in (inputs | outputs).items():
+        fields.require(shapes.get(name) == shape, f"{graph.name}: {name} must have shape {shape}")
+    found, wanted = sorted(t.name for t in graph.inputs), sorted([*inputs, *(s.input for s in graph.states)])
+    fields.require(found == wanted, f"{graph.name}: expected the inputs {wanted}, found {found}")
+    fields.require(graph.name != "predictor" or len(graph.states) == 1, "the predictor must have one state")

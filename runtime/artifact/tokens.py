@@ -1,0 +1,89 @@
+"""Token ids to pieces to text, and the tokens file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.artifact.manifest_file import verify_file
+from emf.runtime.errors import ArtifactError
+
+WORD_BOUNDARY = "\u2581"
+BLANK_PIECE = "<blank>"
+HIDDEN_PIECES = ("<unk>", "<s>", "</s>", "<pad>", BLANK_PIECE)
+MAX_TOKENS_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """The pieces by id, and which ids never appear in text.
+
+    Source of `text`: torchaudio's `_SentencePieceTokenProcessor`.
+    """
+
+    pieces: tuple[str, ...]
+    hidden_ids: frozenset[int]
+
+    def visible(self, token: int) -> str:
+        """The piece as it appears in text, a space where a word begins; empty for a hidden id."""
+        return "" if token in self.hidden_ids else self.pieces[token].replace(WORD_BOUNDARY, " ")
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Text of a sequence of ids."""
+        return self.continued("", tokens)
+
+    def continued(self, text: str, tokens: Iterable[int]) -> str:
+        """Text of the ids that made `text` and of those that follow."""
+        return (text + "".join(map(self.visible, tokens))).lstrip()
+
+    def starts_word(self, token: int) -> bool:
+        """Whether a piece begins a new word."""
+        return self.pieces[token].startswith(WORD_BOUNDARY)
+
+
+def write_tokens(path: Path, pieces: Sequence[str]) -> None:
+    """Write `piece id`, one a line."""
+    path.write_text("".join(f"{piece} {index}\n" for index, piece in enumerate(pieces)), encoding="utf-8")
+
+
+def read_tokens(path: Path) -> tuple[str, ...]:
+    """Read a tokens file: `piece id`, one a line, in any order, every id from 0 on exactly once.
+
+    Raises:
+        ArtifactError: the file is missing, too large, or not of this form.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: expected a tokens file with a piece and an id on every line, found none")
+    if path.stat().st_size > MAX_TOKENS_BYTES:
+        raise ArtifactError(f"{path}: {path.stat().st_size} bytes are too many for a tokens file")
+    pieces: dict[int, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path}: expected UTF-8 text with a piece and an id on every line ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        piece, _, index = line.rstrip("\r").rpartition(" ")
+        valid = bool(piece) and index.isascii() and index.isdigit() and len(index) < 10
+        if not valid or int(index) in pieces:
+            raise ArtifactError(
+                f"{path}, line {number}: expected a piece and an id not used before, found {line!r:.60}"
+            )
+        pieces[int(index)] = piece
+    if sorted(pieces) != list(range(len(pieces))):
+        raise ArtifactError(f"{path}: expected the ids 0 to {len(pieces) - 1}, but some are missing")
+    return tuple(pieces[index] for index in range(len(pieces)))
+
+
+def load_tokens(manifest: Manifest) -> TokenTable:
+    """The artifact's token table."""
+    path = manifest.path(manifest.vocabulary.file)
+    verify_file(path, manifest.vocabulary.file)
+    pieces = read_tokens(path)
+    if len(pieces) != manifest.geometry.num_symbols:
+        raise ArtifactError(
+            f"{path}: expected {manifest.geometry.num_symbols} pieces as the manifest says, found {len(pieces)}; "
+            "export the model again"
+        )
+    return TokenTable(pieces, frozenset(manifest.vocabulary.hidden_ids))

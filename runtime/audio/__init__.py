@@ -1,0 +1,1 @@
+"""From any samples to the encoder's features."""

@@ -1,0 +1,1 @@
+"""The commands emf-transcribe, emf-bench and emf-confidence."""

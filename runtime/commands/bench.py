@@ -1,0 +1,195 @@
+"""The emf-bench command: how fast this artifact is on this machine."""
+
+import argparse
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.resampler import Resampler
+from emf.runtime.audio.sound_files import read_audio
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.errors import AudioError, UsageError
+from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.measure.baselines import baseline_names, load_baseline
+from emf.runtime.measure.bench_plots import write_plots
+from emf.runtime.measure.latency import Baseline, Measurements, compare_streams, peak_rss_bytes
+from emf.runtime.measure.machine import StolenTime, describe_machine
+from emf.runtime.measure.paced_load import Load, find_capacity, run_load
+from emf.runtime.measure.timing import ComponentTimes
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.speech.utterances import gather_utterances
+
+_LOGGER = logging.getLogger(__name__)
+_MUCH_STOLEN = 0.02
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-bench",
+        "Measure latency and throughput of an artifact on this machine.",
+        "emf-bench artifacts/demo --audio manifest.tsv --compare torchaudio --checkpoint demo",
+    )
+    add_recognizer_flags(parser)
+    parser.add_argument("--audio", type=Path, nargs="+", required=True, help="sound files, or a manifest.tsv")
+    parser.add_argument("--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="audio to use at the most")
+    parser.add_argument(
+        "--streams", type=_number_of_streams, help="also run N real-time streams, or find how many: auto"
+    )
+    parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="(default: 160)")
+    parser.add_argument("--load-seconds", type=bounded(float, 1, 3600), default=20.0, help="length of each load tried")
+    parser.add_argument("--compare", help=f"baseline of the same run: {', '.join(baseline_names())}")
+    parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
+    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
+    parser.add_argument("--out", type=Path, help="folder for bench.json and plots")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    if options.compare and not options.checkpoint:
+        raise UsageError("--compare needs --checkpoint: demo, librispeech or a state_dict")
+    if options.compare and options.decoding_method != "beam":
+        raise UsageError(f"--compare needs --decoding-method beam, the baseline's own, found {options.decoding_method}")
+    if options.compare:
+        options.frontend = options.frontend or "windowed"
+    begin = time.perf_counter()
+    times = ComponentTimes()
+    recognizer = load_recognizer(options, times)
+    load_s = time.perf_counter() - begin
+    recordings = read_recordings(options.audio, recognizer.sample_rate, options.max_seconds)
+    threads = resolve_num_threads(options.num_threads)
+    stolen = StolenTime()
+    baseline: Baseline | None = None
+    if options.compare:
+        manifest = recognizer.transducer.manifest
+        factory = load_baseline(options.compare)
+        baseline = factory(manifest, options.checkpoint, options.config, options.beam_width, threads)
+    ours, theirs = compare_streams(
+        recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
+    )
+    document: dict[str, Any] = {
+        "machine": describe_machine(),
+        "variant": recognizer.transducer.variant,
+        "precision": recognizer.transducer.precision,
+        "decoding_method": options.decoding_method,
+        "beam_width": options.beam_width,
+        "beam_threshold": options.beam_threshold if math.isfinite(options.beam_threshold) else None,
+        "num_threads": threads,
+        **ours.as_document(),
+        "load_s": load_s,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+    if options.streams is not None:
+        document |= _measure_load(options, load_recognizer(options), recordings)
+    if baseline:
+        document[options.compare] = theirs.as_document()
+        document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]
+        document["tokens_equal"] = ours.tokens == theirs.tokens
+    document["stolen_share"] = stolen.share()
+    if options.out:
+        measured = {document["variant"]: ours} | ({options.compare: theirs} if baseline else {})
+        manifest = recognizer.transducer.manifest
+        hop = manifest.frontend.hop_length / manifest.frontend.sample_rate
+        _write(options.out, document, measured, manifest.geometry.segment_length * hop)
+    if (document["stolen_share"] or 0.0) > _MUCH_STOLEN:
+        _LOGGER.warning(
+            "the host gave %.0f %% of this machine's processor time to others: latencies are too high, repeat the "
+            "measurement on an idle host",
+            100 * document["stolen_share"],
+        )
+    return Outcome(document, _describe(document, options.compare))
+
+
+def _write(
+    folder: Path, document: Mapping[str, Any], measured: Mapping[str, Measurements], seconds_per_chunk: float
+) -> None:
+    try:
+        write_plots(folder, document, measured, seconds_per_chunk)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
+
+
+def _number_of_streams(text: str) -> int | None:
+    """`auto`, which is 0, or a number."""
+    return 0 if text == "auto" else int(bounded(int, 1, 100_000)(text))
+
+
+def _measure_load(
+    options: argparse.Namespace, recognizer: Recognizer, recordings: Sequence[FloatArray]
+) -> dict[str, Any]:
+    deadline = options.deadline_ms / 1e3
+
+    def run(streams: int) -> Load:
+        load = run_load(recognizer, recordings, streams, options.load_seconds, deadline)
+        _LOGGER.info("%d streams: p99 %.1f ms", streams, load.as_document()["chunk_ms"]["p99"])
+        return load
+
+    document: dict[str, Any] = {"deadline_ms": options.deadline_ms}
+    if options.streams:
+        loads = [run(options.streams)]
+    else:
+        document["streams_realtime"], loads = find_capacity(run, deadline)
+    return document | {"loads": [load.as_document() for load in loads]}
+
+
+def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float) -> list[FloatArray]:
+    """All recordings as mono audio at the model's rate, up to `max_seconds` in all.
+
+    Raises:
+        AudioError: a file is no audio, or all are empty.
+    """
+    recordings: list[FloatArray] = []
+    left = int(max_seconds * sample_rate)
+    for utterance in gather_utterances(list(paths)):
+        if left <= 0:
+            break
+        rate, samples = read_audio(utterance.path)
+        resampler = Resampler(rate, sample_rate)
+        resampled = np.concatenate([resampler(samples), resampler(np.zeros(0, np.float32), last=True)])[:left]
+        if len(resampled):
+            recordings.append(resampled)
+            left -= len(resampled)
+    if not recordings:
+        raise AudioError("expected recordings with audio to measure with, found none")
+    return recordings
+
+
+def _describe(document: dict[str, Any], compare: str | None) -> str:
+    rows = [(document["variant"], document)] + ([(compare, document[compare])] if compare else [])
+    lines = [f"{'':<20}{'p50':>9}{'p90':>9}{'p99':>9}{'mean':>9}{'TTFT p50':>11}{'RTF':>9}"]
+    for name, row in rows:
+        chunk = row["chunk_ms"]
+        lines.append(
+            f"{name:<20}{chunk['p50']:>9.2f}{chunk['p90']:>9.2f}{chunk['p99']:>9.2f}{chunk['mean']:>9.2f}"
+            f"{row['ttft_ms']['p50']:>11.2f}{row['rtf']:>9.4f}"
+        )
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in document["components_ms"].items())
+    lines.append(f"milliseconds a chunk; mean by component: {parts}")
+    lines.append(
+        f"{document['chunks']} chunks, {document['audio_s']:.0f} s of audio, loaded in {document['load_s']:.2f} s"
+    )
+    stable = document["stable_delay_ms"]
+    lines.append(f"text stable after {stable['p50']:.0f} ms at p50, {stable['p90']:.0f} ms at p90")
+    for load in document.get("loads", ()):
+        chunk, kept = load["chunk_ms"], "" if load["kept_up"] else ", did not keep up"
+        lines.append(f"{load['streams']} streams: p50 {chunk['p50']:.1f} ms, p99 {chunk['p99']:.1f} ms{kept}")
+    if "streams_realtime" in document:
+        lines.append(
+            f"real-time streams within {document['deadline_ms']:.0f} ms at p99: {document['streams_realtime']}"
+        )
+    if compare:
+        equal = "equal" if document["tokens_equal"] else "NOT equal"
+        lines.append(f"speedup at p50: {document['speedup']:.2f}; tokens {equal}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)

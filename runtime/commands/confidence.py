@@ -1,0 +1,110 @@
+"""The emf-confidence command: fit an artifact's word confidences on speech with transcripts."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import accumulate, chain
+from pathlib import Path
+
+from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
+from emf.runtime.audio.sound_files import read_blocks
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.result import Word
+from emf.runtime.recognition.transcript import Spelling, Transcript
+from emf.runtime.speech.confidence_fit import fit_confidence_curve
+from emf.runtime.speech.error_rate import matches, normalize
+from emf.runtime.speech.reliability import HeardWords, Reliability, cross_calibrated, measure_reliability
+from emf.runtime.speech.transcription import transcribe_recordings
+from emf.runtime.speech.utterances import Utterance, read_speech_manifest
+
+_FOLDS = 10
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-confidence",
+        "Calibrate the confidence of words on speech with transcripts, and write the curve into the artifact.",
+        "emf-confidence artifacts/demo --dev dev/manifest.tsv",
+    )
+    add_recognizer_flags(parser)
+    parser.add_argument("--dev", type=Path, required=True, help="manifest.tsv with transcripts; not of the training")
+    parser.add_argument("--bins", type=bounded(int, 1, 1000), default=10, help="of the table (default: 10)")
+    parser.add_argument("--batch-size", type=bounded(int, 1, 1024), default=8, help="files at once (default: 8)")
+    parser.add_argument("--dry-run", action="store_true", help="measure only; leave the artifact as it is")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    utterances = read_speech_manifest(options.dev)
+    recognizer = load_recognizer(options)
+    recordings = _hear(recognizer, utterances, options.batch_size)
+    before = measure_reliability(recordings, options.bins)
+    after = measure_reliability(cross_calibrated(recordings, _FOLDS), options.bins)
+    confidences = [c for words in recordings for c in words.confidences]
+    correct = [c for words in recordings for c in words.correct]
+    calibration = fit_confidence_curve(confidences, correct)
+    better = after.expected_calibration_error < before.expected_calibration_error
+    written = better and not options.dry_run
+    if written:
+        manifest = replace(read_manifest(options.artifact), confidence=calibration)
+        write_manifest(manifest, options.artifact)
+    document = {
+        "artifact": str(options.artifact),
+        "words": len(correct),
+        "correct": sum(correct),
+        "calibration": asdict(calibration),
+        "before": asdict(before),
+        "after": asdict(after),
+        "written": written,
+    }
+    verdict = "written into the manifest" if written else "not written"
+    if not better:
+        verdict += ": the curve makes the error no smaller"
+    curve = f"slope {calibration.slope:.4f}, offset {calibration.offset:.4f}: {verdict}"
+    tables = [*_table("before", before), *_table("after, each word by a curve fitted on other recordings", after)]
+    return Outcome(document, "\n".join([*tables, curve]), failed=not better)
+
+
+def _hear(recognizer: Recognizer, utterances: Sequence[Utterance], size: int) -> list[HeardWords]:
+    """The words of each utterance with their raw confidences, and whether they are right."""
+    batches = [utterances[start : start + size] for start in range(0, len(utterances), size)]
+    heard: list[HeardWords] = []
+    for batch in progress(batches, len(batches), "transcribing", "batch"):
+        recordings = [(utterance.path, read_blocks(utterance.path)) for utterance in batch]
+        transcriptions, _ = transcribe_recordings(recognizer, recordings)
+        for utterance, transcription in zip(batch, transcriptions, strict=True):
+            (result,) = transcription.segments
+            spelling = Spelling(recognizer.tokens, recognizer.seconds_per_frame)
+            frames = [round(time / recognizer.seconds_per_frame) for time in result.timestamps]
+            raw = Transcript().extended(spelling, result.token_ids, frames, result.log_probs).words(spelling)
+            heard.append(judge(raw, utterance.transcript or ""))
+    return heard
+
+
+def judge(words: Sequence[Word], reference: str) -> HeardWords:
+    """Which of the words stand in the reference at their place; a word with nothing but punctuation is left out."""
+    parts = [normalize(word.word).split() for word in words]
+    right = matches(normalize(reference).split(), list(chain.from_iterable(parts)))
+    ends = list(accumulate(map(len, parts)))
+    judged = [
+        (word.confidence, all(right[end - len(part) : end]))
+        for word, part, end in zip(words, parts, ends, strict=True)
+        if part
+    ]
+    return HeardWords(tuple(confidence for confidence, _ in judged), tuple(correct for _, correct in judged))
+
+
+def _table(name: str, reliability: Reliability) -> list[str]:
+    lines = [name, "  confidence      words   mean  right"]
+    for found in reliability.bins:
+        span = f"{found.low:.2f} to {found.high:.2f}"
+        lines.append(f"  {span:12} {found.count:8} {found.confidence:6.3f} {found.accuracy:6.3f}")
+    return [*lines, f"  expected calibration error {reliability.expected_calibration_error:.4f}", ""]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)

@@ -1,0 +1,143 @@
+"""The emf-transcribe command: sound files to text."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.sound_files import read_blocks, read_raw_blocks
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.errors import AudioError
+from emf.runtime.recognition.endpoint import EndpointRules
+from emf.runtime.recognition.result import Result
+from emf.runtime.speech.error_rate import word_errors
+from emf.runtime.speech.subtitles import to_srt, to_vtt
+from emf.runtime.speech.transcription import Transcription, transcribe_recordings
+from emf.runtime.speech.utterances import Utterance, gather_utterances, read_speech_manifest
+
+STANDARD_INPUT = Path("-")
+
+
+def make_parser() -> CommandParser:
+    """The command's flags."""
+    parser = command_parser(
+        "emf-transcribe",
+        "Transcribe sound files with an exported model.",
+        "emf-transcribe artifacts/demo recording.wav --backend openvino",
+    )
+    add_recognizer_flags(parser)
+    parser.add_argument("audio", nargs="+", type=Path, help="sound files, a manifest.tsv that lists them, or - (raw)")
+    parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="form of the output")
+    parser.add_argument("--partial", action="store_true", help="show the text as it grows, on standard error")
+    parser.add_argument("--channel", type=bounded(int, 0, 63), help="channel to take, from 0 (default: their mean)")
+    parser.add_argument(
+        "--raw-rate", type=bounded(int, 1000, 768_000), default=16_000, help="Hz of - (16-bit PCM, mono)"
+    )
+    parser.add_argument("--batch-size", type=bounded(int, 1, 1024), default=8, help="files at once (default: 8)")
+    parser.add_argument("--endpoints", action="store_true", help="cut into segments at silences")
+    parser.add_argument("--reference", type=Path, help="manifest.tsv with transcripts; gives the word error rate")
+    return parser
+
+
+def _work(options: argparse.Namespace) -> Outcome:
+    options.json |= options.format == "json"
+    utterances = gather_utterances(options.audio)
+    references = _references(options.reference, utterances) if options.reference else None
+    for utterance in utterances:
+        _check_audio(utterance.path)
+    recognizer = load_recognizer(options, endpoint=EndpointRules() if options.endpoints else None)
+    size = 1 if options.partial else options.batch_size
+    batches = [utterances[start : start + size] for start in range(0, len(utterances), size)]
+    done: list[Transcription] = []
+    spent = 0.0
+    for batch in progress(batches, len(batches), "transcribing", "batch"):
+        recordings = [(utterance.path, _blocks(utterance.path, options)) for utterance in batch]
+        transcriptions, seconds = transcribe_recordings(
+            recognizer, recordings, _partial_display() if options.partial else None
+        )
+        done += transcriptions
+        spent += seconds
+        if options.partial and sys.stderr.isatty():
+            sys.stderr.write("\n")
+    audio = sum(t.duration_s for t in done)
+    document: dict[str, Any] = {"results": [t.as_document() for t in done], "rtf": spent / audio if audio else 0.0}
+    if references is not None:
+        document["wer"] = word_errors(zip(references, (t.text for t in done), strict=True)).rate
+        for entry, reference in zip(document["results"], references, strict=True):
+            entry["reference"] = reference
+    return Outcome(document, _FORMATS[options.format](done, document))
+
+
+def _blocks(path: Path, options: argparse.Namespace) -> Iterable[tuple[int, FloatArray]]:
+    if path != STANDARD_INPUT:
+        return read_blocks(path, options.channel)
+    return read_raw_blocks(sys.stdin.buffer, options.raw_rate)
+
+
+def _check_audio(path: Path) -> None:
+    """Fail before the model is loaded."""
+    if path == STANDARD_INPUT:
+        return
+    try:
+        soundfile.info(str(path))
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        problem = error if path.is_file() else "there is no such file"
+        raise AudioError(f"{path}: expected a sound file that libsndfile reads, but {problem}") from error
+
+
+def _references(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
+    by_path = {u.path.resolve(): u.transcript or "" for u in read_speech_manifest(manifest)}
+    missing = [str(u.path) for u in utterances if u.path.resolve() not in by_path]
+    if missing:
+        raise AudioError(
+            f"{manifest}: expected a transcript of every file, {missing[0]} has none ({len(missing)} in all)"
+        )
+    return [by_path[u.path.resolve()] for u in utterances]
+
+
+def _partial_display() -> Callable[[Result], None]:
+    """Shows text as it grows: on a terminal in place, what may still change dimmed; else a line a change."""
+    last = ""
+
+    def show(result: Result) -> None:
+        nonlocal last
+        stable, unstable = result.stable_text, result.text[len(result.stable_text) :]
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{stable}\033[2m{unstable}\033[0m")
+        elif (line := f"{stable}|{unstable}") != last:
+            sys.stderr.write(f"{line}\n")
+            last = line
+
+    return show
+
+
+def _as_text(done: Sequence[Transcription], document: dict[str, Any]) -> str:
+    if len(done) == 1 and "wer" not in document:
+        return done[0].text
+    lines = []
+    for transcription, entry in zip(done, document["results"], strict=True):
+        lines.append(f"{transcription.path}: {transcription.text}")
+        if "reference" in entry:
+            lines.append(f"{' ' * (len(str(transcription.path)) - 3)}ref: {entry['reference']}")
+    lines.append(f"real-time factor {document['rtf']:.3f}")
+    if "wer" in document:
+        lines.append(f"word error rate {100 * document['wer']:.2f} %")
+    return "\n".join(lines)
+
+
+_FORMATS: dict[str, Callable[[Sequence[Transcription], dict[str, Any]], str]] = {
+    "text": _as_text,
+    "json": lambda *_: "",
+    "srt": lambda done, _: "\n".join(to_srt(t.words) for t in done).rstrip("\n"),
+    "vtt": lambda done, _: "\n".join(to_vtt(t.words) for t in done).rstrip("\n"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    return run_command(make_parser(), _work, arguments)

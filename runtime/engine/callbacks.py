@@ -1,0 +1,53 @@
+"""The thread that calls callers back, so that a slow one delays no decoding."""
+
+import logging
+from threading import Condition, Thread
+
+from emf.runtime.engine.slot import Slot
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Callbacks:
+    """Calls `on_result` of the streams that have results; a slow callback skips outdated ones."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._changed = Condition()
+        self._pending: dict[Slot, None] = {}
+        self._closed = False
+        self._thread = Thread(target=self._run, name="emf-callbacks", daemon=True)
+        self._thread.start()
+
+    def notify(self, slot: Slot) -> None:
+        """Say that a stream has a result."""
+        if slot.on_result:
+            with self._changed:
+                self._pending[slot] = None
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Wait until all that came so far is handed over, and stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._closed)
+                if not self._pending:
+                    return
+                slot = next(iter(self._pending))
+                del self._pending[slot]
+            _call(slot)
+
+
+def _call(slot: Slot) -> None:
+    for result in slot.outbox.take_unread():
+        try:
+            if slot.on_result:
+                slot.on_result(result)
+        except Exception:
+            _LOGGER.exception("a callback failed; its stream goes on")

@@ -1,0 +1,1 @@
+"""What makes some words likelier than the model thinks: phrases and a language model."""

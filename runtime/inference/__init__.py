@@ -1,0 +1,1 @@
+"""The three graphs in ONNX Runtime or OpenVINO."""

@@ -1,0 +1,151 @@
+"""A session runs one graph. Engines implement one method; sessions hold no state of a stream."""
+
+import hashlib
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from emf.runtime.arrays import Array, Arrays
+from emf.runtime.artifact.manifest import GraphSpec, Manifest, TensorSpec
+from emf.runtime.artifact.manifest_file import verify_file
+from emf.runtime.errors import ArtifactError, MissingDependency, UsageError
+
+_LOGGER = logging.getLogger(__name__)
+
+_BACKENDS = {
+    "onnxruntime": "emf.runtime.inference.session_onnxruntime",
+    "openvino": "emf.runtime.inference.session_openvino",
+}
+BACKENDS = tuple(_BACKENDS)
+PARALLEL_BACKENDS = frozenset(("onnxruntime",))
+"""Engines whose session of one thread runs the calls of several threads side by side, each on its caller's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How an engine runs a graph.
+
+    Attributes:
+        num_threads: threads for one call.
+        sizes: numbers of rows to be prepared for, ascending, by an engine that is prepared for one size at a time;
+            the first is the most frequent.
+        properties: engine properties that the variant asks for (the manifest's `properties`).
+        cache_dir: where an engine that compiles may keep what it compiled of this graph; `None` keeps nothing.
+    """
+
+    num_threads: int
+    sizes: tuple[int, ...]
+    properties: Mapping[str, str]
+    cache_dir: Path | None = None
+
+
+class Session(Protocol):
+    """One graph in one engine; safe to call from several threads at once."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic precision as the engine reports it after compilation."""
+
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
+        """How `run` cuts so many rows; the last block may be larger than what is left for it."""
+
+    def warm_up(self, num_rows: int) -> None:
+        """Prepare for every size of batch up to `num_rows`, where the engine does so when it meets one."""
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run the graph on any number of rows.
+
+        Args:
+            inputs: every input of the graph by name, C-contiguous, batch on axis 0.
+            outputs: names of the outputs wanted.
+
+        Returns:
+            The outputs asked for, owned by the caller.
+        """
+
+
+class SessionFactory(Protocol):
+    """What each engine's module offers as `open_graph`."""
+
+    def __call__(self, path: str, options: SessionOptions) -> Session:
+        """Open the graph at `path`."""
+
+
+def open_session(
+    manifest: Manifest,
+    graph: GraphSpec,
+    num_threads: int,
+    cache_dir: Path | None = None,
+    sizes: tuple[int, ...] = (1, 8),
+) -> Session:
+    """Open one graph of an artifact after comparing its files with their checksums.
+
+    Args:
+        manifest: of the artifact.
+        graph: one of its graphs.
+        num_threads: threads for one call.
+        sizes: see `SessionOptions`.
+        cache_dir: where engines keep what they compiled, a folder for each graph's checksums.
+
+    Raises:
+        UsageError: no such engine.
+        MissingDependency: the engine is not installed.
+        ArtifactError: a file is damaged, or the engine refuses it.
+    """
+    for file in graph.files:
+        verify_file(manifest.path(file), file)
+    if cache_dir is not None:
+        checksums = "".join(file.sha256 for file in graph.files)
+        cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
+    options = SessionOptions(num_threads, sizes, graph.properties, cache_dir)
+    session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
+    _try_once(session, graph)
+    _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)
+    return session
+
+
+def _factory(backend: str) -> SessionFactory:
+    if backend not in _BACKENDS:
+        raise UsageError(f"expected a backend of {', '.join(_BACKENDS)}, found {backend!r}")
+    try:
+        factory: SessionFactory = importlib.import_module(_BACKENDS[backend]).open_graph
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"backend {backend!r} needs the package {error.name}; run: pip install 'emformer-deploy[{backend}]'"
+        ) from error
+    return factory
+
+
+def _try_once(session: Session, graph: GraphSpec) -> None:
+    """Run a graph on zeros and compare its tensors with the manifest."""
+    inputs = {spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in graph.inputs}
+    try:
+        outputs = session.run(inputs, [spec.name for spec in graph.outputs])
+        for spec in graph.outputs:
+            check(outputs[spec.name], spec)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(
+            f"{graph.backend}/{graph.precision}: the {graph.name} does not fit the manifest ({reason}); "
+            "export the model again"
+        ) from error
+
+
+def check(array: Array, spec: TensorSpec) -> None:
+    """Compare an array with a graph's tensor.
+
+    Raises:
+        UsageError: element type or shape differ; the batch may have any size.
+    """
+    fits = len(array.shape) == len(spec.shape) and all(
+        size is None or size == found for size, found in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != np.dtype(spec.dtype):
+        raise UsageError(
+            f"{spec.name}: expected {spec.dtype} of shape {spec.shape}, found {array.dtype} of shape {array.shape}"
+        )

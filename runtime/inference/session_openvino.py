@@ -1,0 +1,197 @@
+"""Graphs in OpenVINO, on its CPU plugin. The only importer of openvino.
+
+A graph is compiled for single sizes of batch: with an open batch axis it runs up to a fifth slower, compiles
+kernels for every size that it meets, and sets up its operators again whenever the size changes.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
+
+import numpy as np
+import openvino
+
+from emf.runtime.arrays import Array, Arrays
+from emf.runtime.errors import ArtifactError
+from emf.runtime.inference.batch_sizes import cut
+from emf.runtime.inference.session import SessionOptions
+
+_LOGGER = logging.getLogger(__name__)
+
+# OpenVINO may choose bf16 and dynamic activation quantization by itself on some processors:
+# every variant states its own, and these are the float variant's.
+_DEFAULT_PROPERTIES = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "NUM_STREAMS": "1",
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+
+_MOST_COPIED = 2**18
+"""Bytes of an input that are copied rather than bound anew."""
+
+
+class _Request:
+    """An infer request for one size of batch, its tensors bound once: naming them at every call takes longer.
+
+    Small inputs are copied into memory of the request's own, large ones are read where they lie.
+    """
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        self._request = model.create_infer_request()
+        self._inputs: dict[str, Array] = {}
+        self._bound: dict[str, openvino.Tensor] = {}
+        for port in model.inputs:
+            array = np.zeros(list(port.shape), port.element_type.to_dtype())
+            self._inputs[port.any_name] = array
+            self._bind(port.any_name, array)
+        self._outputs = {port.any_name: self._request.get_tensor(port).data for port in model.outputs}
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run with as many rows as the inputs have; the others hold what they held before."""
+        num_rows = 0
+        for name, own in self._inputs.items():
+            given = inputs[name]
+            num_rows = len(given)
+            if own.nbytes > _MOST_COPIED and len(given) == len(own):
+                self._bind(name, given)
+            else:
+                own[:num_rows] = given
+                if own.nbytes > _MOST_COPIED:
+                    self._bind(name, own)
+        self._request.infer(share_outputs=True)
+        return {name: self._outputs[name][:num_rows].copy() for name in outputs}
+
+    def _bind(self, name: str, array: Array) -> None:
+        self._bound[name] = openvino.Tensor(array, shared_memory=True)
+        self._request.set_tensor(name, self._bound[name])
+
+
+class _Graph:
+    """A graph compiled for one size of batch, with a pool of infer requests, one for each thread that calls at once."""
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        self.model = model
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        with self._request() as request:
+            return request.run(inputs, outputs)
+
+    @contextmanager
+    def _request(self) -> Iterator[_Request]:
+        try:
+            request = self._requests.get_nowait()
+        except Empty:
+            request = _Request(self.model)
+        try:
+            yield request
+        finally:
+            self._requests.put(request)
+
+
+class OpenVinoSession:
+    """A graph compiled for few sizes of batch: the first at once, the others when they are met."""
+
+    def __init__(self, compile_for: Callable[[int], openvino.CompiledModel], sizes: Sequence[int]) -> None:
+        """Compile for the first of the `sizes`; `compile_for` compiles the graph for a number of rows."""
+        self._compile_for, self._sizes = compile_for, tuple(sizes)
+        self._first = _Graph(compile_for(sizes[0]))
+        self._graphs = {sizes[0]: self._first}
+        self._locks = {size: Lock() for size in sizes}
+
+    @property
+    def precision(self) -> str:
+        """Inference precision as read back from the compiled model.
+
+        Followed by `/dq` and the group size where activations may be quantized as the graph runs.
+        """
+        precision = self.read_back("INFERENCE_PRECISION_HINT")
+        group = self.read_back("DYNAMIC_QUANTIZATION_GROUP_SIZE")
+        return precision if group == "0" else f"{precision}/dq{group}"
+
+    def read_back(self, name: str) -> str:
+        """A property of the compiled graph, as it is written when set."""
+        value = self._first.model.get_property(name)
+        return str(value.get_type_name()) if isinstance(value, openvino.Type) else str(value)
+
+    def blocks(self, num_rows: int) -> tuple[int, ...]:
+        """Blocks of the sizes that the graph is compiled for."""
+        return cut(num_rows, self._sizes)
+
+    def warm_up(self, num_rows: int) -> None:
+        """Compile for every size that batches of up to `num_rows` need, and run each once."""
+        for size in {size for count in range(1, num_rows + 1) for size in self.blocks(count)}:
+            graph = self._graph(size)
+            shapes = {port.any_name: (list(port.shape), port.element_type.to_dtype()) for port in graph.model.inputs}
+            graph.run({name: np.ones(shape, dtype) for name, (shape, dtype) in shapes.items()}, [])
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+        """Run the graph, block by block; see `Session.run`."""
+        num_rows = len(next(iter(inputs.values())))
+        sizes = self.blocks(num_rows)
+        if len(sizes) == 1:
+            return self._graph(sizes[0]).run(inputs, outputs)
+        ends = [*accumulate(sizes, initial=0)]
+        results = [
+            self._graph(size).run({name: array[begin : begin + size] for name, array in inputs.items()}, outputs)
+            for begin, size in zip(ends, sizes, strict=False)
+        ]
+        return {name: np.concatenate([result[name] for result in results]) for name in outputs}
+
+    def _graph(self, size: int) -> _Graph:
+        graph = self._graphs.get(size)
+        if graph is None:
+            with self._locks[size]:  # one for each size: those that are ready go on meanwhile
+                graph = self._graphs.get(size)
+                if graph is None:
+                    graph = self._graphs[size] = _Graph(self._compile_for(size))
+        return graph
+
+
+@cache
+def _core() -> openvino.Core:
+    return openvino.Core()
+
+
+def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
+    """Read and compile an OpenVINO IR file (`.xml`, with its `.bin` beside it).
+
+    Raises:
+        ArtifactError: OpenVINO refuses the file or a property.
+    """
+    properties = _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
+
+    def compile_for(num_rows: int) -> openvino.CompiledModel:
+        try:
+            return _compile(path, num_rows, properties, options.cache_dir)
+        except Exception as error:
+            reason = " ".join(str(error).split())[-200:]
+            raise ArtifactError(
+                f"{path}: OpenVINO cannot open this graph ({reason}); export the model again"
+            ) from error
+
+    session = OpenVinoSession(compile_for, options.sizes)
+    for name, asked in options.properties.items():
+        found = session.read_back(name)
+        if found != asked:
+            _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", path, name, asked, found)
+    return session
+
+
+def _compile(path: str, num_rows: int, properties: dict[str, str], cache_dir: Path | None) -> openvino.CompiledModel:
+    """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache."""
+    model = _core().read_model(path)
+    model.reshape({port.any_name: [num_rows, *list(port.partial_shape)[1:]] for port in model.inputs})
+    if cache_dir is not None:
+        try:
+            return _core().compile_model(model, "CPU", properties | {"CACHE_DIR": str(cache_dir)})
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-200:]
+            _LOGGER.warning("%s: cannot use this cache of compiled graphs (%s); going on without", cache_dir, reason)
+    return _core().compile_model(model, "CPU", properties)

@@ -1,0 +1,204 @@
+"""The model as three functions: encode, predict, join. State goes in and comes out as values."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from emf.runtime.arrays import Array, FloatArray
+from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
+from emf.runtime.errors import ArtifactError
+from emf.runtime.inference.batch_sizes import block_sizes, padded
+from emf.runtime.inference.instrument import Instrument
+from emf.runtime.inference.saturation import warn_of_saturation
+from emf.runtime.inference.session import Session, open_session
+from emf.runtime.inference.state_batch import StateBatcher
+from emf.runtime.search.model import Joined
+
+_STREAMS = (1, 4, 16)
+"""Streams that the encoder is prepared for; larger blocks gain little and take much more memory."""
+_MOST_HYPOTHESES = 80
+
+
+@dataclass(slots=True)
+class EncoderState:
+    """The encoder state of one stream: the arrays of its graph with a batch of 1, and the steps taken.
+
+    The stream that owns it is the only one to change it; `Transducer.encode` writes into it.
+    """
+
+    arrays: dict[str, Array]
+    steps: int = 0
+
+
+class Transducer:
+    """The three graphs of one variant in one engine. Holds no stream's state; safe to share."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        graphs: Mapping[str, GraphSpec],
+        sessions: Mapping[str, Session],
+        num_threads: int = 1,
+    ) -> None:
+        """Take open sessions for `encoder`, `predictor` and `joiner`; `num_threads` lay out large batches."""
+        self.manifest = manifest
+        self.graphs = graphs
+        self.blank_id = manifest.vocabulary.blank_id
+        self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
+        self._encoder_states = graphs["encoder"].states
+        self._batcher = StateBatcher(num_threads)
+        (self._lstm,) = graphs["predictor"].states
+        self._top_k = _size(graphs["joiner"], "top_log_probs")
+        self.variant = f"{graphs['encoder'].backend}/{graphs['encoder'].precision}"
+        self.precision = {name: session.precision for name, session in sessions.items()}
+
+    def initial_encoder_state(self) -> EncoderState:
+        """State before the first step: zeros."""
+        return EncoderState(_zeros(self.graphs["encoder"]))
+
+    def initial_predictor_state(self) -> FloatArray:
+        """LSTM state before the first token, without the batch axis: zeros."""
+        state = _zeros(self.graphs["predictor"])[self._lstm.input]
+        return _float(state[0])
+
+    def warm_up(self, num_streams: int, beam_width: int) -> None:
+        """Prepare the engine for batches of up to `num_streams` streams."""
+        self._encoder.warm_up(num_streams)
+        self._predictor.warm_up(num_streams * beam_width)
+        self._joiner.warm_up(num_streams * beam_width)
+
+    def encode(self, features: FloatArray, states: Sequence[EncoderState]) -> FloatArray:
+        """One step of the encoder for n streams; their states are advanced in place.
+
+        Args:
+            features: shape (n, segment_length + right_context_length, input_dim).
+            states: one a stream.
+
+        Returns:
+            Encodings, shape (n, frames_per_step, encoding_dim).
+        """
+        encodings, advance = self.begin_step(features, states)
+        advance()
+        return encodings
+
+    def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
+        """As `encode`, but the states stay as they are until the function returned is called."""
+        wanted = ["encoding", *(state.output for state in self._encoder_states)]
+        blocks: list[tuple[Sequence[EncoderState], dict[str, Array]]] = []
+        begin = 0
+        for num_rows in self._encoder.blocks(len(states)):
+            owners = states[begin : begin + num_rows]
+            with self._batcher.batch([owner.arrays for owner in owners], num_rows) as arrays:
+                inputs = {"features": padded(features[begin : begin + num_rows], num_rows), **arrays}
+                blocks.append((owners, self._encoder.run(inputs, wanted)))
+            begin += num_rows
+
+        def advance() -> None:
+            for owners, outputs in blocks:
+                for row, owner in enumerate(owners):
+                    for state in self._encoder_states:
+                        _advance(owner, state, outputs[state.output][row : row + 1])
+                    owner.steps += 1
+
+        encodings = [_float(outputs["encoding"])[: len(owners)] for owners, outputs in blocks]
+        return np.concatenate(encodings), advance
+
+    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One token further for n hypotheses.
+
+        Args:
+            tokens: the last token of each, shape (n,).
+            states: LSTM states, shape (n, ...).
+
+        Returns:
+            Predictions, shape (n, encoding_dim), and the new LSTM states.
+        """
+        inputs: dict[str, Array] = {"token": tokens, self._lstm.input: states}
+        outputs = self._predictor.run(inputs, ["prediction", self._lstm.output])
+        return _float(outputs["prediction"]), _float(outputs[self._lstm.output])
+
+    def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
+        """Log-probabilities of the next symbol for n hypotheses, each at its own encoder frame.
+
+        Args:
+            encodings: shape (n, encoding_dim).
+            predictions: shape (n, encoding_dim).
+            temperature: divides the logits before the softmax.
+            top_k: how many symbols other than the blank to return.
+        """
+        inputs = {
+            "encoding": encodings,
+            "prediction": predictions,
+            "temperature": np.full(len(encodings), temperature, np.float32),
+        }
+        if top_k <= self._top_k:
+            outputs = self._joiner.run(inputs, ["blank_log_prob", "top_log_probs", "top_ids"])
+            top, top_ids = outputs["top_log_probs"][:, :top_k], outputs["top_ids"][:, :top_k]
+            return Joined(_float(outputs["blank_log_prob"]), _float(top), top_ids.astype(np.int64, copy=False))
+        outputs = self._joiner.run(inputs, ["blank_log_prob", "logits", "log_normalizer"])
+        log_probs = _float(outputs["logits"]) / np.float32(temperature) - _float(outputs["log_normalizer"])[:, None]
+        return _top_of(_float(outputs["blank_log_prob"]), log_probs, top_k)
+
+
+def _top_of(blank: FloatArray, log_probs: FloatArray, top_k: int) -> Joined:
+    top_ids = np.argsort(-log_probs, axis=1, kind="stable")[:, :top_k]
+    return Joined(blank, np.take_along_axis(log_probs, top_ids, axis=1), top_ids.astype(np.int64))
+
+
+def _float(array: Array) -> FloatArray:
+    return array.astype(np.float32, copy=False)
+
+
+def _zeros(graph: GraphSpec) -> dict[str, Array]:
+    specs = {tensor.name: tensor for tensor in graph.inputs}
+    shapes = {s.input: (specs[s.input].dtype, tuple(size or 1 for size in specs[s.input].shape)) for s in graph.states}
+    return {name: np.zeros(shape, dtype) for name, (dtype, shape) in shapes.items()}
+
+
+def _advance(owner: EncoderState, state: StateSpec, new: Array) -> None:
+    """Put one stream's new state where the next step will read it."""
+    if state.update == "replace":
+        owner.arrays[state.input] = new.copy()
+        return
+    ring = np.moveaxis(owner.arrays[state.input], state.axis, 0)
+    entries = np.moveaxis(new, state.axis, 0)
+    capacity, count = len(ring), len(entries)
+    begin = owner.steps * count % capacity
+    first = min(count, capacity - begin)
+    ring[begin : begin + first] = entries[:first]
+    ring[: count - first] = entries[first:]
+
+
+def _size(graph: GraphSpec, output: str) -> int:
+    for tensor in graph.outputs:
+        if tensor.name == output and tensor.shape[-1] is not None:
+            return tensor.shape[-1]
+    raise ArtifactError(f"{graph.name}: expected an output {output!r} in the manifest; export the model again")
+
+
+def open_transducer(
+    manifest: Manifest,
+    backend: str,
+    precision: str,
+    num_threads: int,
+    instrument: Instrument | None = None,
+    cache_dir: Path | None = None,
+    beam_width: int = 1,
+) -> Transducer:
+    """Open the three graphs of one variant for streams of `beam_width` hypotheses.
+
+    An `instrument` wraps their sessions; for the rest see `open_session`.
+    """
+    hypotheses = block_sizes(beam_width, _MOST_HYPOTHESES)
+    sizes = {"encoder": _STREAMS, "predictor": hypotheses, "joiner": hypotheses}
+    graphs = manifest.variant(backend, precision)
+    warn_of_saturation(manifest, backend, precision)
+    sessions: dict[str, Session] = {}
+    for name in GRAPH_NAMES:
+        session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])
+        sessions[name] = session if instrument is None else instrument.around_session(name, session)
+    sessions["joiner"].warm_up(beam_width * manifest.geometry.frames_per_step)
+    return Transducer(manifest, graphs, sessions, num_threads)

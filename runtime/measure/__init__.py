@@ -1,0 +1,1 @@
+"""Latency, capacity and the machine they were measured on."""

@@ -1,0 +1,70 @@
+"""The plots of emf-bench: latency as a distribution, over time, and by the number of streams."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emf.runtime.measure.latency import Measurements
+from emf.runtime.measure.plots import Series, line_plot
+
+_CURVE_POINTS = 200
+
+
+def write_plots(
+    folder: Path, document: Mapping[str, Any], measured: Mapping[str, Measurements], seconds_per_chunk: float
+) -> list[Path]:
+    """Write `bench.json` and SVG plots to a folder, each whole or not at all.
+
+    Args:
+        folder: made if it is not there.
+        document: what `--json` prints.
+        measured: ours and the baseline's measurements by name.
+        seconds_per_chunk: audio between two chunks.
+
+    Returns:
+        The files.
+    """
+    texts = {
+        "bench.json": json.dumps(document, indent=1, allow_nan=False) + "\n",
+        "latency-distribution.svg": line_plot(
+            "milliseconds a chunk", "share of chunks", [_distribution(name, m.chunks) for name, m in measured.items()]
+        ),
+        "latency-over-time.svg": line_plot(
+            "seconds of audio",
+            "milliseconds a chunk",
+            [_over_time(name, m.chunks, seconds_per_chunk) for name, m in measured.items()],
+        ),
+    }
+    if document.get("loads"):
+        loads = sorted(document["loads"], key=lambda load: int(load["streams"]))
+        texts["latency-by-streams.svg"] = line_plot(
+            "real-time streams",
+            "milliseconds a chunk",
+            [
+                Series(name, [load["streams"] for load in loads], [load["chunk_ms"][name] for load in loads])
+                for name in ("p50", "p99")
+            ],
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in texts.items():
+        partial = folder / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        written.append(partial.replace(folder / name))
+    return written
+
+
+def _distribution(name: str, chunks: Sequence[float]) -> Series:
+    """Share of chunks that took at most so long."""
+    shares = np.linspace(0.0, 1.0, _CURVE_POINTS)
+    return Series(name, (1e3 * np.quantile(chunks, shares)).tolist(), shares.tolist())
+
+
+def _over_time(name: str, chunks: Sequence[float], seconds_per_chunk: float) -> Series:
+    """The slowest chunk of each of at most some hundred stretches: means would hide what a caller feels."""
+    stretch = -(-len(chunks) // _CURVE_POINTS)
+    slowest = [1e3 * max(chunks[start : start + stretch]) for start in range(0, len(chunks), stretch)]
+    return Series(name, [index * stretch * seconds_per_chunk for index in range(len(slowest))], slowest)

@@ -1,0 +1,145 @@
+"""How many real-time streams a machine carries: paced load, each stream on its own clock."""
+
+import heapq
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.measure.latency import statistics_ms
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.stream import Stream
+
+_SEED = 7
+# A load that falls this many deadlines behind cannot recover: the trial ends.
+_HOPELESS = 8
+_JOINING = 0.1
+"""Share of the time during which streams join one after the other: callers do not all begin in the same instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one number of streams did to latency.
+
+    Attributes:
+        streams: streams running at once.
+        latencies: seconds from the arrival of each chunk's last sample to its updated result.
+        batches: sizes of the batches decoded.
+        kept_up: the trial ran to its end.
+    """
+
+    streams: int
+    latencies: tuple[float, ...]
+    batches: tuple[int, ...]
+    kept_up: bool
+
+    def within(self, deadline: float) -> bool:
+        """Whether 99 of 100 chunks met the deadline (seconds)."""
+        return self.kept_up and bool(self.latencies) and float(np.percentile(self.latencies, 99)) <= deadline
+
+    def as_document(self) -> dict[str, Any]:
+        """As it stands in `--json`."""
+        return {
+            "streams": self.streams,
+            "chunk_ms": statistics_ms(self.latencies),
+            "chunks": len(self.latencies),
+            "mean_batch": float(np.mean(self.batches)) if self.batches else 0.0,
+            "kept_up": self.kept_up,
+        }
+
+
+@dataclass
+class _Caller:
+    """One caller who speaks in real time: a stream, its audio, and when it began."""
+
+    stream: Stream
+    samples: FloatArray
+    begin: float
+    fed: int = 0
+
+    def feed(self, until: int, sample_rate: int) -> None:
+        """Give the stream its audio up to a sample, from the recording again and again."""
+        indices = np.arange(self.fed, until) % len(self.samples)
+        self.stream.accept_waveform(sample_rate, self.samples[indices])
+        self.fed = until
+
+
+def run_load(
+    recognizer: Recognizer, recordings: Sequence[FloatArray], num_streams: int, seconds: float, deadline: float
+) -> Load:
+    """Run streams for a while, one worker decoding whatever is ready as one batch.
+
+    Args:
+        recognizer: what to use.
+        recordings: mono audio at the model's rate; streams begin at different places of them.
+        num_streams: streams running at once, each with a random phase.
+        seconds: how long, streams joining in the first tenth of it; the first chunk of each stream is not counted.
+        deadline: greatest latency wanted, seconds; a trial that falls far behind it ends early.
+    """
+    recognizer.warm_up(num_streams)
+    random = np.random.default_rng(_SEED)
+    rate = recognizer.sample_rate
+    end_sample = recognizer.settings.extractor.end_sample
+    segment = end_sample(1) - end_sample(0)
+    start = time.perf_counter() + 0.05
+    callers = []
+    for index in range(num_streams):
+        samples = np.roll(recordings[index % len(recordings)], -int(random.integers(0, 10 * rate)))
+        begin = start + _JOINING * seconds * index / num_streams + random.random() * segment / rate
+        callers.append(_Caller(recognizer.create_stream(), samples, begin))
+    due = [(caller.begin + end_sample(0) / rate, index, 0) for index, caller in enumerate(callers)]
+    heapq.heapify(due)
+    latencies: list[float] = []
+    batches: list[int] = []
+    while True:
+        now = time.perf_counter()
+        if now >= start + seconds:
+            return Load(num_streams, tuple(latencies), tuple(batches), True)
+        if now - due[0][0] > _HOPELESS * deadline:
+            return Load(num_streams, tuple(latencies), tuple(batches), False)
+        if due[0][0] > now:
+            time.sleep(due[0][0] - now)
+            continue
+        ready = []
+        while due and due[0][0] <= now:
+            ready.append(heapq.heappop(due))
+        for _, index, step in ready:
+            callers[index].feed(end_sample(step), rate)
+        recognizer.decode_streams([callers[index].stream for _, index, _ in ready])
+        for _, index, _ in ready:
+            recognizer.get_result(callers[index].stream)
+        done = time.perf_counter()
+        batches.append(len(ready))
+        latencies += [done - arrived for arrived, _, step in ready if step > 0]
+        for arrived, index, step in ready:
+            heapq.heappush(due, (arrived + segment / rate, index, step + 1))
+
+
+def find_capacity(
+    run: Callable[[int], Load], deadline: float, first: int = 1, most: int = 4096
+) -> tuple[int, list[Load]]:
+    """The largest number of streams within the deadline: doubling, then bisection to one in twenty.
+
+    Returns:
+        That number (0 if not even one stream fits), and every load tried.
+    """
+    tried: list[Load] = []
+
+    def fits(streams: int) -> bool:
+        tried.append(run(streams))
+        return tried[-1].within(deadline)
+
+    good, streams = 0, first
+    while streams <= most and fits(streams):
+        good, streams = streams, 2 * streams
+    bad = min(streams, most + 1)
+    while bad - good > max(1, good // 20):
+        middle = (good + bad) // 2
+        if fits(middle):
+            good = middle
+        else:
+            bad = middle
+    return good, tried

@@ -1,0 +1,1 @@
+"""A recognizer, its streams and what it says of them."""

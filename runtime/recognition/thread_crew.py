@@ -1,0 +1,58 @@
+"""Large batches decoded by several threads, each with streams of its own.
+
+Within one call of the model, threads wait for each other after every operator, and while one thread searches the
+others are idle. Threads that decode apart do neither: on two cores they carry half as many streams again.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise
+from typing import TypeVar
+
+from emf.runtime.inference.transducer import Transducer
+
+_MOST_STREAMS = 16
+"""Streams decoded by one thread at once: more gain little and move more memory."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Crew:
+    """Threads that share one model, every call of which runs on its caller's thread.
+
+    Args:
+        num_threads: size of the crew.
+        open_transducer: opens that model, when the first batch needs it.
+    """
+
+    def __init__(self, num_threads: int, open_transducer: Callable[[], Transducer]) -> None:
+        """Start no thread yet."""
+        self._num_threads = num_threads
+        self._open = open_transducer
+        self._pool = ThreadPoolExecutor(num_threads, "emf-crew")
+
+    @cached_property
+    def transducer(self) -> Transducer:
+        """The model, opened once."""
+        return self._open()
+
+    def is_worth(self, num_streams: int) -> bool:
+        """Whether there is a stream for every thread: fewer are decoded sooner by all threads together."""
+        return num_streams >= self._num_threads
+
+    def groups(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """Cut a batch into even groups, a whole number for every thread."""
+        rounds = -(-len(items) // (_MOST_STREAMS * self._num_threads))
+        count = min(len(items), rounds * self._num_threads)
+        ends = [len(items) * group // count for group in range(count + 1)]
+        return [items[begin:end] for begin, end in pairwise(ends)]
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do the work for every item; the first error is raised when all have ended."""
+        futures = [self._pool.submit(work, item) for item in items]
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise errors[0]
+        return [future.result() for future in futures]

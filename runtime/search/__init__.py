@@ -1,0 +1,1 @@
+"""Hypotheses: greedy, beam and modified beam search. Knows no backend."""

@@ -1,0 +1,1 @@
+"""Recordings with transcripts: reading, transcribing, scoring."""

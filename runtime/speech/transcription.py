@@ -1,0 +1,112 @@
+"""Recordings to text: the streaming loop over blocks of audio, several recordings as one batch."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.result import Result, Word
+from emf.runtime.recognition.stream import Stream
+
+Blocks = Iterable[tuple[int, FloatArray]]
+OnPartial = Callable[[Result], None]
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """A recording's segments and its length in seconds."""
+
+    path: Path
+    text: str
+    segments: tuple[Result, ...]
+    duration_s: float
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(chain.from_iterable(segment.words for segment in self.segments))
+
+    def as_document(self) -> dict[str, Any]:
+        """One entry of `results`."""
+        return {
+            "path": str(self.path),
+            "text": self.text,
+            "duration_s": self.duration_s,
+            "segments": [_segment_document(segment) for segment in self.segments if segment.text],
+            "words": [asdict(word) for word in self.words],
+        }
+
+
+def _segment_document(segment: Result) -> dict[str, Any]:
+    return {
+        "segment": segment.segment,
+        "start": segment.words[0].start if segment.words else segment.start_time,
+        "end": segment.words[-1].end if segment.words else segment.start_time,
+        "text": segment.text,
+    }
+
+
+@dataclass
+class _Recording:
+    path: Path
+    blocks: Iterator[tuple[int, FloatArray]]
+    stream: Stream
+    segments: list[Result] = field(default_factory=list)
+    duration_s: float = 0.0
+
+    def feed(self) -> None:
+        """Give the stream the next block, or tell it that there is none."""
+        block = next(self.blocks, None)
+        if block is None:
+            self.stream.input_finished()
+            return
+        rate, samples = block
+        self.stream.accept_waveform(rate, samples)
+        self.duration_s += len(samples) / rate
+
+
+def transcribe_recordings(
+    recognizer: Recognizer, recordings: Sequence[tuple[Path, Blocks]], on_partial: OnPartial | None = None
+) -> tuple[list[Transcription], float]:
+    """Stream recordings through the recognizer together, as they are read.
+
+    Args:
+        recognizer: what to use; with `EndpointRules`, recordings are cut into segments.
+        recordings: name and blocks (sample rate, samples) of each, as `read_blocks` gives them.
+        on_partial: called after every step with the result so far of each stream decoded.
+
+    Returns:
+        Transcriptions in the same order, and the seconds spent decoding (reading not counted).
+    """
+    all_recordings = [_Recording(path, iter(blocks), recognizer.create_stream()) for path, blocks in recordings]
+    active = list(all_recordings)
+    spent = 0.0
+    while active:
+        for recording in active:
+            recording.feed()
+        begin = time.perf_counter()
+        while ready := [recording for recording in active if recognizer.is_ready(recording.stream)]:
+            recognizer.decode_streams([recording.stream for recording in ready])
+            for recording in ready:
+                _after_step(recognizer, recording, on_partial)
+        spent += time.perf_counter() - begin
+        active = [recording for recording in active if not recording.stream.is_final]
+    return [_finished(recognizer, recording) for recording in all_recordings], spent
+
+
+def _after_step(recognizer: Recognizer, recording: _Recording, on_partial: OnPartial | None) -> None:
+    if on_partial:
+        on_partial(recognizer.get_result(recording.stream))
+    if recognizer.is_endpoint(recording.stream) and not recording.stream.is_final:
+        recording.segments.append(recognizer.get_result(recording.stream))
+        recognizer.reset(recording.stream)
+
+
+def _finished(recognizer: Recognizer, recording: _Recording) -> Transcription:
+    segments = (*recording.segments, recognizer.get_result(recording.stream))
+    tokens = chain.from_iterable(segment.token_ids for segment in segments)
+    return Transcription(recording.path, recognizer.tokens.text(tokens), segments, recording.duration_s)

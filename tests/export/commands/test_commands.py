@@ -1,0 +1,99 @@
+"""emf-export and emf-verify, run as a user runs them, on a tiny model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import torch
+
+from emf.export.commands.export import main as export_main
+from emf.export.commands.verify import main as verify_main
+from tests.oracle import CONFIGS, source
+from tests.signals import speech_like
+
+NAME = next(iter(CONFIGS))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, its configuration and statistics, a recording."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.save(source(NAME).rnnt.state_dict(), folder / "model.pt")
+    (folder / "model.json").write_text(json.dumps(CONFIGS[NAME]), encoding="utf-8")
+    frontend = source(NAME).frontend
+    stats = {"mean": frontend.mean, "invstddev": frontend.invstddev}
+    (folder / "stats.json").write_text(json.dumps(stats), encoding="utf-8")
+    soundfile.write(folder / "speech.wav", speech_like(2.0), 16_000)
+    return folder
+
+
+def arguments(files: Path, out: Path, *more: str) -> list[str]:
+    return [
+        *("--model", str(files / "model.pt"), "--config", str(files / "model.json"), "--out", str(out)),
+        *("--global-stats", str(files / "stats.json")),
+        *("--verify-audio", str(files / "speech.wav"), "--verify-seconds", "3", "--json", *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def exported_by_command(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("artifacts") / "tiny"
+    assert export_main(arguments(files, out)) == 0
+    return out
+
+
+def document(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_export_and_verify(capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path) -> None:
+    manifest = json.loads((exported_by_command / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["results"]["verify"]["tokens_equal"]
+    assert manifest["results"]["verify"]["seconds"] >= 3.0
+    capsys.readouterr()
+    flags = ["--checkpoint", str(files / "model.pt"), "--config", str(files / "model.json"), "--verify-seconds", "3"]
+    assert verify_main([str(exported_by_command), "--audio", str(files / "speech.wav"), *flags, "--json"]) == 0
+    checks = document(capsys)["checks"]
+    assert len(checks) == 9 and all(check["passed"] for check in checks)
+
+
+def test_verify_fails_for_another_checkpoint(
+    capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path, tmp_path: Path
+) -> None:
+    state = source(NAME).rnnt.state_dict()
+    other = {key: value * 1.01 if key == "joiner.linear.weight" else value for key, value in state.items()}
+    torch.save(other, tmp_path / "other.pt")
+    flags = ["--checkpoint", str(tmp_path / "other.pt"), "--config", str(files / "model.json"), "--verify-seconds", "3"]
+    capsys.readouterr()
+    assert verify_main([str(exported_by_command), "--audio", str(files / "speech.wav"), *flags, "--json"]) == 1
+    failed = [check for check in document(capsys)["checks"] if not check["passed"]]
+    assert [check["name"] for check in failed] == ["parity with PyTorch"]
+    assert "joiner" in failed[0]["detail"]
+
+
+def test_a_tolerance_that_cannot_be_met_leaves_nothing(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path
+) -> None:
+    assert export_main(arguments(files, tmp_path / "out", "--atol", "1e-12", "--backends", "onnxruntime")) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "deviates" in captured.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_artifact_stays(capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path) -> None:
+    before = (exported_by_command / "manifest.json").read_bytes()
+    assert export_main(arguments(files, exported_by_command)) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (exported_by_command / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--config", "--tokens", "--global-stats", "--verify-audio"])
+def test_missing_files_take_one_line(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, flag: str
+) -> None:
+    assert export_main([*arguments(files, tmp_path / "out"), flag, str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

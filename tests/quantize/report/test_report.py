@@ -1,0 +1,202 @@
+"""The report: its figures recomputed, its page opened."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+import soundfile
+
+from emf.quantize.commands.report import main
+from emf.quantize.report.recommend import recommend
+from emf.runtime import Recognizer
+from emf.runtime.measure.plots import Series, line_plot
+from emf.runtime.speech.utterances import read_speech_manifest
+
+VARIANTS = "onnxruntime/int8,openvino/int4-weight"
+FIELDS = [
+    "name",
+    "backend",
+    "precision",
+    "bytes",
+    "wer",
+    "cer",
+    "substitutions",
+    "deletions",
+    "insertions",
+    "wer_delta",
+    "wer_delta_ci95",
+    "token_agreement",
+    "rtf",
+    "ttft_ms",
+    "chunk_ms",
+    "components_ms",
+    "peak_rss_bytes",
+    "streams_realtime",
+]
+
+
+@pytest.fixture(scope="module")
+def report(quantized: Path, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two variants of the tiny artifact."""
+    out = tmp_path_factory.mktemp("report")
+    flags = ["--beam-width", "2", "--num-threads", "1", "--load-seconds", "0", "--drift-seconds", "4"]
+    status = main([str(quantized), "--audio", str(speech), "--variants", VARIANTS, "--out", str(out), *flags])
+    assert status == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def document(report: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_field_is_there(document: dict[str, Any]) -> None:
+    names = ["onnxruntime/fp32", "onnxruntime/int8", "openvino/fp32", "openvino/int4-weight"]
+    assert [variant["name"] for variant in document["variants"]] == names
+    for variant in document["variants"]:
+        assert set(FIELDS) <= set(variant)
+        assert set(variant["chunk_ms"]) == {"mean", "p50", "p90", "p99"}
+        assert set(variant["components_ms"]) == {"features", "encoder", "predictor", "joiner", "search"}
+        assert variant["drift_db"] and variant["operators"]
+    assert document["machine"]["instruction_sets"] is not None
+
+
+def test_word_error_rate_is_jiwers(document: dict[str, Any], quantized: Path, speech: Path) -> None:
+    utterances = read_speech_manifest(speech)
+    references = [utterance.transcript or "" for utterance in utterances]
+    for variant in document["variants"]:
+        backend, _, precision = variant["name"].partition("/")
+        recognizer = Recognizer.load(quantized, backend=backend, precision=precision, beam_width=2, num_threads=1)
+        texts = []
+        for utterance in utterances:
+            samples, rate = soundfile.read(utterance.path, dtype="float32")
+            texts.append(recognizer.transcribe(samples, rate).text)
+        assert variant["wer"] == pytest.approx(jiwer.wer(references, texts))
+        assert variant["cer"] == pytest.approx(jiwer.cer(references, texts))
+        counts = jiwer.process_words(references, texts)
+        assert (variant["substitutions"], variant["deletions"]) == (counts.substitutions, counts.deletions)
+
+
+def test_changes_are_against_fp32_of_the_same_engine(document: dict[str, Any]) -> None:
+    by_name = {variant["name"]: variant for variant in document["variants"]}
+    for name, variant in by_name.items():
+        baseline = by_name[f"{name.partition('/')[0]}/fp32"]
+        assert variant["wer_delta"] == pytest.approx(variant["wer"] - baseline["wer"])
+        low, high = variant["wer_delta_ci95"]
+        assert low <= variant["wer_delta"] <= high
+    assert by_name["openvino/fp32"]["token_agreement"] == 1.0
+    assert by_name["openvino/fp32"]["drift_db"] == [150.0]
+
+
+def test_the_component_matrix_is_whole(document: dict[str, Any]) -> None:
+    wer = {variant["name"]: variant["wer"] for variant in document["variants"]}
+    rows = document["component_matrix"]["onnxruntime"]
+    assert len({(row["encoder"], row["predictor"], row["joiner"]) for row in rows}) == 8
+    assert rows[0]["wer"] == wer["onnxruntime/fp32"] and rows[-1]["wer"] == wer["onnxruntime/int8"]
+
+
+class _Page(html.parser.HTMLParser):
+    """Counts what is drawn and notes what would be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[int] = []
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+        if tag == "svg":
+            self.drawn.append(0)
+        if tag in ("polyline", "circle"):
+            self.drawn[-1] += 1
+        self.fetched += [v or "" for k, v in values.items() if k in ("src", "href") and v != "data:,"]
+        assert tag != "script"
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "link", "br"):
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_no_network(report: Path) -> None:
+    page = _Page()
+    text = (report / "report.html").read_text(encoding="utf-8")
+    page.feed(text)
+    assert page.open == [] and page.fetched == []
+    assert len(page.drawn) == 5 and all(page.drawn)
+    points = re.findall(r'points="([^"]*)"', text)
+    assert points and not any("nan" in drawn for drawn in points)
+    assert "url(" not in text
+
+
+def test_the_page_in_a_browser(report: Path, tmp_path: Path) -> None:
+    browser = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
+    if browser is None:
+        pytest.skip("no Chromium")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"]
+    page = (report / "report.html").as_uri()
+    finished = subprocess.run([browser, *flags, "--dump-dom", page], capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in finished.stderr
+    assert finished.stdout.count("<svg") == 5
+
+
+def test_markdown_tells_the_same(report: Path, document: dict[str, Any]) -> None:
+    text = (report / "report.md").read_text(encoding="utf-8")
+    for variant in document["variants"]:
+        assert f"| {variant['name']} | {variant['bytes'] / 2**20:.2f} |" in text
+    assert document["recommendation"]["reason"] in text
+
+
+def _variant(name: str, p50: float, delta: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "chunk_ms": {"p50": p50},
+        "wer": 0.1 + delta,
+        "wer_delta": delta,
+        "wer_delta_ci95": [delta - 0.001, delta + 0.001],
+        "size_ratio": 0.25,
+    }
+
+
+def test_recommendations() -> None:
+    floats = [_variant("onnxruntime/fp32", 4.0, 0.0), _variant("openvino/fp32", 5.0, 0.0)]
+    fast, lossy = _variant("openvino/int8", 2.0, 0.001), _variant("onnxruntime/int8", 1.0, 0.02)
+    slow = _variant("openvino/int8", 4.5, 0.0)
+    assert recommend([*floats, fast, lossy], 0.003)["variant"] == "openvino/int8"
+    assert recommend([*floats, lossy], 0.003)["variant"] == "onnxruntime/fp32"
+    stay = recommend([*floats, slow], 0.003)
+    assert stay["variant"] == "onnxruntime/fp32" and stay["reason"].startswith("stay with fp32 here")
+    assert recommend(floats, 0.003)["variant"] == "onnxruntime/fp32"
+
+
+@pytest.mark.parametrize("values", [[0.0], [0.003], [1e6, 2e6], [-5.0, 5.0], [7.0] * 3])
+def test_plots_of_any_range_are_drawn(values: list[float]) -> None:
+    drawing = line_plot("x", "y", [Series("<name>", range(len(values)), values)])
+    numbers = [float(n) for pair in re.findall(r'points="([^"]*)"', drawing) for n in re.split("[ ,]", pair)]
+    assert all(0 <= number <= 640 for number in numbers) and numbers
+    assert "&lt;name&gt;" in drawing
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [("--variants openvino/int3", "found 'openvino/int3'"), ("--out /proc/report", "pass another --out")],
+)
+def test_bad_input_is_told_in_one_line(
+    quantized: Path, speech: Path, capsys: pytest.CaptureFixture[str], flags: str, words: str
+) -> None:
+    assert main([str(quantized), "--audio", str(speech), *flags.split()]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("emf-report: ") and words in line

@@ -1,0 +1,90 @@
+"""What the searches share: options, the blank's penalty, commits."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emf.runtime.errors import UsageError
+from emf.runtime.search.hypothesis import (
+    Hypothesis,
+    SearchOptions,
+    SearchState,
+    commit,
+    common_prefix_length,
+    within_threshold,
+)
+from emf.runtime.search.model import Joined
+from emf.runtime.search.run import penalize_blank
+from tests.runtime.search.table_model import log_softmax
+from tests.tolerances import SCORE
+
+VECTOR = np.zeros(1, np.float32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam_width": 0},
+        {"beam_width": 1001},
+        {"step_max_tokens": 0},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"blank_penalty": float("inf")},
+        {"blank_penalty": float("nan")},
+        {"beam_threshold": 0.0},
+        {"beam_threshold": float("nan")},
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        SearchOptions(**options)
+
+
+@pytest.mark.parametrize("penalty", [-100.0, -5.0, 0.5, 5.0, 20.0, 100.0])
+@pytest.mark.parametrize("confidence", [-30.0, 0.0, 8.0, 30.0, 80.0], ids="blank{}".format)
+def test_blank_penalty_at_every_confidence(penalty: float, confidence: float) -> None:
+    """Equal to the softmax of the changed logits, as far as the other symbols' float32 log-probabilities tell."""
+    logits = np.array([[0.5, -1.0, 2.0, confidence]])
+    log_probs = log_softmax(logits).astype(np.float32)
+    joined = Joined(log_probs[:, 3], log_probs[:, [2, 0, 1]], np.array([[2, 0, 1]]))
+    found = penalize_blank(joined, penalty)
+    logits[0, 3] -= penalty
+    expected = log_softmax(logits)
+    np.testing.assert_allclose(found.blank, expected[:, 3], rtol=1e-5, atol=SCORE)
+    np.testing.assert_allclose(found.top, expected[:, [2, 0, 1]], rtol=1e-5, atol=SCORE)
+    assert found.top_ids.tolist() == [[2, 0, 1]]
+
+
+def hypothesis(*tokens: int) -> Hypothesis:
+    return Hypothesis(tokens, tuple(range(len(tokens))), (-0.1,) * len(tokens), -1.0, VECTOR, VECTOR)
+
+
+@given(prefix=st.lists(st.integers(0, 3)), tails=st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1))
+def test_commit_takes_what_all_share(prefix: list[int], tails: list[list[int]]) -> None:
+    hypotheses = tuple(hypothesis(*prefix, *tail) for tail in tails)
+    count = common_prefix_length(hypotheses)
+    assert count >= len(prefix)
+    assert len({h.tokens[:count] for h in hypotheses}) == 1
+    assert any(len(h.tokens) == count for h in hypotheses) or len({h.tokens[: count + 1] for h in hypotheses}) > 1
+    state = commit(SearchState(hypotheses, num_committed=2, num_frames=9), count)
+    assert (state.num_committed, state.num_frames) == (2 + count, 9)
+    for before, after in zip(hypotheses, state.hypotheses, strict=True):
+        assert after.tokens == before.tokens[count:]
+        assert after.timestamps == before.timestamps[count:]
+        assert after.log_probs == before.log_probs[count:]
+        assert after.score == before.score
+
+
+@pytest.mark.parametrize("worst", [-1e30, float("-inf"), float("nan")])
+def test_without_a_threshold_every_hypothesis_stays(worst: float) -> None:
+    hypotheses = [hypothesis(1), hypothesis(2)._replace(score=worst)]
+    assert within_threshold(hypotheses, SearchOptions()) == hypotheses
+
+
+def test_the_threshold_is_measured_from_the_best_score() -> None:
+    near, far, best = (hypothesis(token)._replace(score=score) for token, score in ((1, -4.9), (2, -5.0), (3, -1.0)))
+    assert within_threshold([near, far, best], SearchOptions(beam_threshold=3.95)) == [near, best]
