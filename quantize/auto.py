@@ -15,7 +15,7 @@ from emf.quantize.accuracy import ErrorCounts, word_counts
 from emf.quantize.compress import check_supported
 from emf.quantize.evaluate import Decoding, evaluate
 from emf.quantize.recipe import FLOAT, GraphRecipe, Recipe, make_recipe
-from emf.quantize.scratch_artifact import Workbench
+from emf.quantize.scratch_artifact import ScratchArtifact
 from emf.quantize.sensitivity import rank_layers
 from emf.runtime.artifact.manifest import GRAPH_NAMES
 from emf.runtime.errors import ToleranceError, UsageError
@@ -93,9 +93,9 @@ class AutoSearch:
     """The search for one engine."""
 
     def __init__(
-        self, bench: Workbench, utterances: Sequence[Utterance], decoding: Decoding, max_wer_increase: float
+        self, bench: ScratchArtifact, utterances: Sequence[Utterance], decoding: Decoding, max_wer_increase: float
     ) -> None:
-        """Search on a workbench.
+        """Search in a scratch artifact.
 
         Args:
             bench: where candidates are made.

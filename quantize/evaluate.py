@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emf.quantize.corpus import load_samples
-from emf.quantize.fresh_process import call_isolated
+from emf.quantize.fresh_process import call_in_fresh_process
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.measure.latency import Measurements, measure_stream, peak_rss_bytes
 from emf.runtime.measure.timing import ComponentTimes
@@ -69,7 +69,7 @@ def evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], deco
         utterances: what to decode.
         decoding: how.
     """
-    return call_isolated(_evaluate, artifact, variant, tuple(utterances), decoding)
+    return call_in_fresh_process(_evaluate, artifact, variant, tuple(utterances), decoding)
 
 
 def _evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:

@@ -16,10 +16,10 @@ from emf.runtime.errors import EmfError
 
 _STANDARD_ERROR = 2
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+R = TypeVar("R")
 
 
-def call_isolated(function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+def call_in_fresh_process(function: Callable[Arguments, R], *args: Arguments.args, **kwargs: Arguments.kwargs) -> R:
     """Call a module's function in a new Python process and return what it returns.
 
     Args:
@@ -39,7 +39,7 @@ def call_isolated(function: Callable[Arguments, Result], *args: Arguments.args, 
             raise EmfError(
                 f"{function.__name__}: its process ended with status {finished.returncode}; is memory short?"
             )
-        result: Result | Exception = pickle.loads(answer.read_bytes())
+        result: R | Exception = pickle.loads(answer.read_bytes())
     if isinstance(result, Exception):
         raise result
     return result

@@ -15,7 +15,7 @@ from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
 
 
-class Workbench:
+class ScratchArtifact:
     """Variants of one artifact for one engine, made once and mixed freely."""
 
     def __init__(self, folder: Path, backend: str, calibration: CalibrationSet | None) -> None:
@@ -51,14 +51,14 @@ class Workbench:
 
 
 @contextmanager
-def workbench(
+def scratch_artifact(
     manifest: Manifest, backend: str, calibration: CalibrationSet | None, variants: Sequence[str] = (FLOAT,)
-) -> Iterator[Workbench]:
-    """A workbench with some of an engine's variants that vanishes at the end.
+) -> Iterator[ScratchArtifact]:
+    """A scratch artifact with some of an engine's variants that vanishes at the end.
 
     The original's files are linked, not copied, where that works.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{manifest.root.name}.", suffix=".workbench", dir=manifest.root.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{manifest.root.name}.", suffix=".scratch", dir=manifest.root.parent))
     try:
         graphs = tuple(g for g in manifest.graphs if g.backend == backend and g.precision in variants)
         copy = replace(manifest, graphs=graphs, provenance={**manifest.provenance, "variants": {}}, root=folder)
@@ -68,7 +68,7 @@ def workbench(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(manifest.path(file), target)
         write_manifest(copy, folder)
-        yield Workbench(folder, backend, calibration)
+        yield ScratchArtifact(folder, backend, calibration)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from emf.quantize.graphs.files import layer_count
 from emf.quantize.recipe import FLOAT, GraphRecipe, make_recipe
-from emf.quantize.scratch_artifact import Workbench
+from emf.quantize.scratch_artifact import ScratchArtifact
 from emf.quantize.variant import PROVENANCE
 
 _LOGGER = logging.getLogger(__name__)
@@ -13,7 +13,7 @@ MAX_GROUPS = 10
 OUTPUT = "encoding"
 
 
-def rank_layers(bench: Workbench, recipe: GraphRecipe) -> list[int]:
+def rank_layers(bench: ScratchArtifact, recipe: GraphRecipe) -> list[int]:
     """The encoder's weight matrices, the most sensitive first.
 
     Each of at most ten groups of consecutive matrices is quantized alone, all others in float, and

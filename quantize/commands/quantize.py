@@ -10,7 +10,7 @@ from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibra
 from emf.quantize.corpus import read_corpus
 from emf.quantize.evaluate import Decoding
 from emf.quantize.recipe import COMPONENT_PRECISIONS, PRECISIONS, make_recipe
-from emf.quantize.scratch_artifact import workbench
+from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE, VariantRequest, add_variant, check_request
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
@@ -104,7 +104,7 @@ def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Na
     decoding = Decoding(beam_width=options.beam_width, num_threads=options.num_threads)
     choices: dict[str, Choice] = {}
     for backend in backends:
-        with workbench(manifest, backend, calibration) as bench:
+        with scratch_artifact(manifest, backend, calibration) as bench:
             choices[backend] = AutoSearch(bench, dev, decoding, options.max_wer_increase).run()
     for backend, choice in choices.items():
         notes = {"auto": choice.to_document()}

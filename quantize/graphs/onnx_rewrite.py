@@ -21,7 +21,7 @@ _BLOCKS = (256, 128, 64, 32, 16)
 """Lengths of a block of weights with one scale that MatMulNBits knows."""
 
 
-class _Graph:
+class _OnnxGraph:
     """A graph's initializers and producers by name."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -51,9 +51,11 @@ class _Graph:
         return node if found else None
 
 
-def _rewrite(model: onnx.ModelProto, rule: Callable[[_Graph, onnx.NodeProto], Iterable[onnx.NodeProto] | None]) -> None:
+def _rewrite(
+    model: onnx.ModelProto, rule: Callable[[_OnnxGraph, onnx.NodeProto], Iterable[onnx.NodeProto] | None]
+) -> None:
     """Replace every node for which the rule gives others; drop what nothing reads any more."""
-    graph = _Graph(model)
+    graph = _OnnxGraph(model)
     nodes = [new for node in list(model.graph.node) for new in (rule(graph, node) or (node,))]
     read = {output.name for output in model.graph.output}
     kept: list[onnx.NodeProto] = []
@@ -74,7 +76,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, object]:
 def split_bias(model: onnx.ModelProto) -> None:
     """Gemm with a float bias becomes Gemm and Add: ONNX Runtime quantizes only a Gemm without one."""
 
-    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+    def rule(graph: _OnnxGraph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
         if node.op_type != "Gemm" or len(node.input) < 3:
             return None
         product = helper.make_node("Gemm", node.input[:2], [f"{node.name}_product"], name=node.name)
@@ -87,7 +89,7 @@ def split_bias(model: onnx.ModelProto) -> None:
 def join_bias(model: onnx.ModelProto) -> None:
     """Gemm and Add, once quantized, become one Gemm, whose kernel adds a bias in 32 bits and the product's scale."""
 
-    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+    def rule(graph: _OnnxGraph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
         product = graph.producers.get(node.input[0]) if node.op_type == "Add" else None
         bias = graph.constant(node.input[1]) if product is not None and product.op_type == "Gemm" else None
         if product is None or bias is None or graph.readers[product.output[0]] != 1:
@@ -112,7 +114,7 @@ def join_bias(model: onnx.ModelProto) -> None:
 def gemm_as_matmul(model: onnx.ModelProto) -> None:
     """Gemm with a constant weight becomes MatMul, which can read packed weights, and Add."""
 
-    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+    def rule(graph: _OnnxGraph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
         weight = graph.constant(node.input[1]) if node.op_type == "Gemm" else None
         if weight is None:
             return None
@@ -129,7 +131,7 @@ def gemm_as_matmul(model: onnx.ModelProto) -> None:
 def dequantize_after_gather(model: onnx.ModelProto) -> None:
     """Look the embedding up in 8 bits and dequantize the rows found, not the whole table."""
 
-    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+    def rule(graph: _OnnxGraph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
         table = graph.dequantized(node.input[0]) if node.op_type == "Gather" else None
         scale = None if table is None else graph.constant(table.input[1])
         if table is None or scale is None or scale.ndim != 1 or _attributes(node).get("axis", 0) != 0:
@@ -159,7 +161,7 @@ def dequantize_after_gather(model: onnx.ModelProto) -> None:
 def pack_weights(model: onnx.ModelProto) -> None:
     """MatMul with a weight of 8 or 4 bits becomes MatMulNBits, which reads it as it is stored."""
 
-    def rule(graph: _Graph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+    def rule(graph: _OnnxGraph, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
         source = graph.dequantized(node.input[1]) if node.op_type == "MatMul" else None
         if source is None or (len(source.input) > 2 and np.any(graph.constant(source.input[2]))):
             return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from emf.quantize.corpus import load_samples
 from emf.quantize.evaluate import Decoding, load_variant
-from emf.quantize.fresh_process import call_isolated
+from emf.quantize.fresh_process import call_in_fresh_process
 from emf.quantize.recipe import FLOAT
 from emf.quantize.report.drift import encoder_drift, encoder_inputs
 from emf.quantize.report.operators import profile_graph
@@ -41,7 +41,7 @@ def examine(
     artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
 ) -> dict[str, Any]:
     """Look at one variant in a new process; gives its JSON document."""
-    return call_isolated(_examine, artifact, variant, tuple(utterances), decoding, options)
+    return call_in_fresh_process(_examine, artifact, variant, tuple(utterances), decoding, options)
 
 
 def _examine(

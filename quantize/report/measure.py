@@ -15,7 +15,7 @@ from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
 from emf.quantize.report.recommend import recommend
-from emf.quantize.scratch_artifact import workbench
+from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.inference.threads import resolve_num_threads
@@ -167,7 +167,7 @@ class Reporter:
 
     def _matrix(self, backend: str) -> list[dict[str, Any]]:
         rows = []
-        with workbench(self._manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
+        with scratch_artifact(self._manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
             for parts in itertools.product((FLOAT, MATRIX_PRECISION), repeat=len(GRAPH_NAMES)):
                 name = parts[0] if len(set(parts)) == 1 else "+".join(parts)
                 measured = self._measured.get(f"{backend}/{name}")

@@ -12,7 +12,7 @@ from typing import Any
 from emf.quantize.accuracy import character_error_rate, word_counts
 from emf.quantize.corpus import load_samples
 from emf.quantize.evaluate import Decoding, own_peak_rss_bytes
-from emf.quantize.fresh_process import call_isolated
+from emf.quantize.fresh_process import call_in_fresh_process
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.tokens import load_tokens
 from emf.runtime.errors import EmfError
@@ -44,7 +44,7 @@ def pytorch_row(
 ) -> dict[str, Any]:
     """Decode every utterance with one baseline in a new process; a row of `baselines` in `report.json`."""
     try:
-        return call_isolated(_measure, artifact, name, model, tuple(utterances), decoding)
+        return call_in_fresh_process(_measure, artifact, name, model, tuple(utterances), decoding)
     except EmfError as error:
         return {"name": name, "error": str(error)}
 

@@ -8,7 +8,7 @@ from emf.runtime.errors import ArtifactError
 MAX_NUMBER = 1e300
 
 
-class Fields:
+class JsonFields:
     """A JSON object whose fields are checked as they are read.
 
     Every failure is an `ArtifactError` that names the place in the document.
@@ -112,10 +112,10 @@ class Fields:
         document: dict[str, Any] = value
         return document
 
-    def fields(self, name: str) -> "Fields":
+    def fields(self, name: str) -> "JsonFields":
         """A nested object."""
-        return Fields(self._get(name), f"{self.where}: {name}")
+        return JsonFields(self._get(name), f"{self.where}: {name}")
 
-    def list_of_fields(self, name: str) -> list["Fields"]:
+    def list_of_fields(self, name: str) -> list["JsonFields"]:
         """A list of nested objects."""
-        return [Fields(value, f"{self.where}: {name}[{index}]") for index, value in enumerate(self._list(name))]
+        return [JsonFields(value, f"{self.where}: {name}[{index}]") for index, value in enumerate(self._list(name))]

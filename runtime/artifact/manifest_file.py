@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from emf.runtime.artifact.confidence import MAX_OFFSET, MAX_SLOPE, MIN_SLOPE, ConfidenceCurve
-from emf.runtime.artifact.json_fields import Fields
+from emf.runtime.artifact.json_fields import JsonFields
 from emf.runtime.artifact.manifest import (
     GRAPH_NAMES,
     FileSpec,
@@ -73,7 +73,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: expected JSON, but {error}; export the model again") from error
-    manifest = replace(_parse(Fields(document, str(path))), root=root)
+    manifest = replace(_parse(JsonFields(document, str(path))), root=root)
     for file in manifest.files():
         _check_present(manifest.path(file), file)
     return manifest
@@ -102,7 +102,7 @@ def _check_present(path: Path, file: FileSpec) -> None:
         )
 
 
-def _parse(fields: Fields) -> Manifest:
+def _parse(fields: JsonFields) -> Manifest:
     version = fields.integer("schema_version")
     if version != SCHEMA_VERSION:
         advice = "install a newer emformer-deploy" if version > SCHEMA_VERSION else "export the model again"
@@ -122,7 +122,7 @@ def _parse(fields: Fields) -> Manifest:
     return manifest
 
 
-def _parse_blank_penalties(fields: Fields) -> dict[str, float]:
+def _parse_blank_penalties(fields: JsonFields) -> dict[str, float]:
     """Optional: artifacts without quantized variants have none."""
     if not fields.has("blank_penalties"):
         return {}
@@ -131,7 +131,7 @@ def _parse_blank_penalties(fields: Fields) -> dict[str, float]:
     return {name: penalties.number(name, -100.0, 100.0) for name in names}
 
 
-def _parse_confidence(fields: Fields) -> ConfidenceCurve | None:
+def _parse_confidence(fields: JsonFields) -> ConfidenceCurve | None:
     """Optional: `emf-confidence` writes it."""
     if not fields.has("confidence") or fields.is_null("confidence"):
         return None
@@ -139,7 +139,7 @@ def _parse_confidence(fields: Fields) -> ConfidenceCurve | None:
     return ConfidenceCurve(curve.number("slope", MIN_SLOPE, MAX_SLOPE), curve.number("offset", -MAX_OFFSET, MAX_OFFSET))
 
 
-def _parse_geometry(fields: Fields) -> Geometry:
+def _parse_geometry(fields: JsonFields) -> Geometry:
     sizes = {name: fields.integer(name, 0, MAX_DIMENSION) for name in Geometry.__dataclass_fields__}
     for name in ("input_dim", "segment_length", "subsampling_factor", "encoding_dim", "num_symbols"):
         fields.require(sizes[name] > 0, f"{name} must be positive")
@@ -147,7 +147,7 @@ def _parse_geometry(fields: Fields) -> Geometry:
     return Geometry(**sizes)
 
 
-def _parse_frontend(fields: Fields) -> Frontend:
+def _parse_frontend(fields: JsonFields) -> Frontend:
     n_mels = fields.integer("n_mels", 1, 4096)
     frontend = Frontend(
         sample_rate=fields.integer("sample_rate", 1000, 768_000),
@@ -163,7 +163,7 @@ def _parse_frontend(fields: Fields) -> Frontend:
     return frontend
 
 
-def _parse_vocabulary(fields: Fields) -> Vocabulary:
+def _parse_vocabulary(fields: JsonFields) -> Vocabulary:
     return Vocabulary(
         file=_parse_file(fields.fields("file")),
         blank_id=fields.integer("blank_id", 0, MAX_DIMENSION),
@@ -171,7 +171,7 @@ def _parse_vocabulary(fields: Fields) -> Vocabulary:
     )
 
 
-def _parse_file(fields: Fields) -> FileSpec:
+def _parse_file(fields: JsonFields) -> FileSpec:
     path = PurePosixPath(fields.text("path"))
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in str(path) and path.parts
     usable = len(str(path).encode("utf-8", "replace")) <= MAX_PATH_BYTES
@@ -179,19 +179,19 @@ def _parse_file(fields: Fields) -> FileSpec:
     return FileSpec(str(path), fields.integer("bytes", 0, 2**40), fields.text("sha256"))
 
 
-def _parse_tensor(fields: Fields) -> TensorSpec:
+def _parse_tensor(fields: JsonFields) -> TensorSpec:
     shape = fields.shape("shape", MAX_DIMENSION)
     elements = math.prod(size for size in shape if size is not None)
     fields.require(elements <= MAX_ELEMENTS, f"shape {shape} has more than {MAX_ELEMENTS} elements")
     return TensorSpec(fields.text("name"), fields.choice("dtype", DTYPES), shape)
 
 
-def _parse_state(fields: Fields) -> StateSpec:
+def _parse_state(fields: JsonFields) -> StateSpec:
     update = fields.choice("update", ("replace", "ring"))
     return StateSpec(fields.text("input"), fields.text("output"), update, fields.integer("axis", 0, 8))
 
 
-def _parse_graph(fields: Fields) -> GraphSpec:
+def _parse_graph(fields: JsonFields) -> GraphSpec:
     graph = GraphSpec(
         name=fields.choice("name", GRAPH_NAMES),
         backend=fields.text("backend"),
@@ -221,7 +221,7 @@ def _fits(state: StateSpec, given: Shape, new: Shape) -> bool:
     )
 
 
-def _check_consistency(manifest: Manifest, fields: Fields) -> None:
+def _check_consistency(manifest: Manifest, fields: JsonFields) -> None:
     geometry, frontend = manifest.geometry, manifest.frontend
     fields.require(frontend.n_mels == geometry.input_dim, "frontend.n_mels must equal geometry.input_dim")
     fields.require(manifest.vocabulary.blank_id < geometry.num_symbols, "blank_id must be below num_symbols")
@@ -233,7 +233,7 @@ def _check_consistency(manifest: Manifest, fields: Fields) -> None:
         fields.require(sorted(names) == sorted(GRAPH_NAMES), f"variant {variant} must hold each of {GRAPH_NAMES} once")
 
 
-def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: Fields) -> None:
+def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: JsonFields) -> None:
     """Compare what the runtime feeds and reads with the geometry; every other input must be a state."""
     dim = geometry.encoding_dim
     step, frames = (None, geometry.step_length, geometry.input_dim), (None, geometry.frames_per_step, dim)

@@ -45,7 +45,7 @@ class Callbacks:
 
 
 def _call(slot: Slot) -> None:
-    for result in slot.outbox.take_unread():
+    for result in slot.results.take_unread():
         try:
             if slot.on_result:
                 slot.on_result(result)

@@ -12,7 +12,7 @@ from emf.runtime.engine.clock import Clock
 from emf.runtime.engine.meter import Meter
 from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.engine.options import EngineOptions
-from emf.runtime.engine.result_queue import Outbox
+from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.engine.slot import OnResult, Slot
 from emf.runtime.errors import Overloaded, StreamClosed, UsageError
 from emf.runtime.recognition.stream import Stream
@@ -65,7 +65,7 @@ class Dispatcher:
             if len(self._slots) >= capacity:
                 self._counts.refused += 1
                 raise Overloaded(f"expected at most {capacity} streams at once, found one more; try again later")
-            slot = Slot(stream, Outbox(), on_result, ChunkClock(self._period), now, steps_heard=stream.step)
+            slot = Slot(stream, ResultQueue(), on_result, ChunkClock(self._period), now, steps_heard=stream.step)
             self._slots[slot] = None
             self._counts.admitted += 1
             self._hear(slot)
@@ -239,7 +239,7 @@ class Dispatcher:
         slot.chunks.waiting.clear()
         slot.released = True
         if error is not None:
-            slot.outbox.end(error)
+            slot.results.end(error)
         self._changed.notify_all()
 
     def _sweep(self, now: float) -> None:

@@ -152,16 +152,16 @@ class Engine:
             elif outcome.is_final:
                 ended.append((slot, outcome))
             else:
-                slot.outbox.put(outcome)
+                slot.results.put(outcome)
                 self._callbacks.notify(slot)
         self._dispatcher.done(batch, begin, [slot for slot, _ in ended], [slot for slot, _ in failed])
         # Only now: who sees the end may count on the slot being free.
         for slot, result in ended:
-            slot.outbox.put(result)
-            slot.outbox.end()
+            slot.results.put(result)
+            slot.results.end()
             self._callbacks.notify(slot)
         for slot, error in failed:
-            slot.outbox.end(error)
+            slot.results.end(error)
 
     def _decode(self, batch: list[Slot]) -> list[tuple[Slot, Outcome]]:
         """Decode a batch; if that fails, each of its streams alone, so that only the culprit ends."""

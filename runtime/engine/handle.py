@@ -47,7 +47,7 @@ class StreamHandle:
     @property
     def latest(self) -> Result | None:
         """The newest result; `None` before the first."""
-        return self._slot.outbox.latest
+        return self._slot.results.latest
 
     def result(self, timeout: float | None = None) -> Result:
         """Wait for the final result, that of the last segment.
@@ -60,7 +60,7 @@ class StreamHandle:
             StreamClosed: the stream was closed before.
             Exception: whatever ended the stream.
         """
-        return self._slot.outbox.wait_for_end(timeout)
+        return self._slot.results.wait_for_end(timeout)
 
     def results(self, timeout: float | None = None) -> Iterator[Result]:
         """Results as they come, up to the final one.
@@ -77,13 +77,13 @@ class StreamHandle:
             Exception: whatever ended the stream.
         """
         self._check_unread()
-        while (result := self._slot.outbox.take(timeout)) is not None:
+        while (result := self._slot.results.take(timeout)) is not None:
             yield result
 
     async def __aiter__(self) -> AsyncIterator[Result]:
         """As `results`, in an event loop."""
         self._check_unread()
-        while (result := await self._slot.outbox.take_async()) is not None:
+        while (result := await self._slot.results.take_async()) is not None:
             yield result
 
     def snapshot(self) -> bytes:

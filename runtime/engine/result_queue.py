@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class Outbox:
+class ResultQueue:
     """Results of one stream, from one writer to its reader.
 
     A result replaces one of the same segment that nobody has read yet: results are cumulative, so a

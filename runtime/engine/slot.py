@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from emf.runtime.engine.batching import ChunkClock
-from emf.runtime.engine.result_queue import Outbox
+from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.recognition.result import Result
 from emf.runtime.recognition.stream import Stream
 
@@ -15,11 +15,11 @@ OnResult: TypeAlias = Callable[[Result], None]
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A stream that an engine carries. All but `stream`, `outbox` and `input_lock` belongs to the dispatcher.
+    """A stream that an engine carries. All but `stream`, `results` and `input_lock` belongs to the dispatcher.
 
     Attributes:
         stream: fed under `input_lock`; decoded by the one that made the slot `busy`.
-        outbox: its results.
+        results: its results.
         on_result: called with each result instead of keeping it.
         chunks: when its chunks are due.
         active_at: when audio came last, seconds.
@@ -34,7 +34,7 @@ class Slot:
     """
 
     stream: Stream
-    outbox: Outbox
+    results: ResultQueue
     on_result: OnResult | None
     chunks: ChunkClock
     active_at: float

@@ -72,7 +72,7 @@ class _Request:
         self._request.set_tensor(name, self._bound[name])
 
 
-class _Graph:
+class _CompiledGraph:
     """A graph compiled for one size of batch, with a pool of infer requests, one for each thread that calls at once."""
 
     def __init__(self, model: openvino.CompiledModel) -> None:
@@ -101,7 +101,7 @@ class OpenVinoSession:
     def __init__(self, compile_for: Callable[[int], openvino.CompiledModel], sizes: Sequence[int]) -> None:
         """Compile for the first of the `sizes`; `compile_for` compiles the graph for a number of rows."""
         self._compile_for, self._sizes = compile_for, tuple(sizes)
-        self._first = _Graph(compile_for(sizes[0]))
+        self._first = _CompiledGraph(compile_for(sizes[0]))
         self._graphs = {sizes[0]: self._first}
         self._locks = {size: Lock() for size in sizes}
 
@@ -144,13 +144,13 @@ class OpenVinoSession:
         ]
         return {name: np.concatenate([result[name] for result in results]) for name in outputs}
 
-    def _graph(self, size: int) -> _Graph:
+    def _graph(self, size: int) -> _CompiledGraph:
         graph = self._graphs.get(size)
         if graph is None:
             with self._locks[size]:  # one for each size: those that are ready go on meanwhile
                 graph = self._graphs.get(size)
                 if graph is None:
-                    graph = self._graphs[size] = _Graph(self._compile_for(size))
+                    graph = self._graphs[size] = _CompiledGraph(self._compile_for(size))
         return graph
 
 

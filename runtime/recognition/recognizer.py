@@ -24,7 +24,7 @@ from emf.runtime.recognition.result import Alternative, Result
 from emf.runtime.recognition.snapshot import restore_snapshot
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.stream_settings import StreamSettings, stream_settings
-from emf.runtime.recognition.thread_crew import Crew
+from emf.runtime.recognition.thread_crew import ThreadCrew
 from emf.runtime.recognition.transcript import Spelling
 from emf.runtime.search.beam import BEAM_LENGTH_OFFSET, beam_search
 from emf.runtime.search.greedy import greedy_search
@@ -57,7 +57,7 @@ class Recognizer:
         endpoint: EndpointRules | None = None,
         biasing: Biasing | None = None,
         language_model: LanguageModel | None = None,
-        crew: Crew | None = None,
+        crew: ThreadCrew | None = None,
     ) -> None:
         """Put the parts together; `Recognizer.load` is the usual way."""
         self.transducer = transducer
@@ -142,7 +142,7 @@ class Recognizer:
         open_model = partial(open_transducer, manifest, chosen_backend, variant, cache_dir=cache, beam_width=width)
         crew = None
         if chosen_backend in PARALLEL_BACKENDS and threads > 1 and instrument is None:
-            crew = Crew(threads, partial(open_model, num_threads=1))
+            crew = ThreadCrew(threads, partial(open_model, num_threads=1))
         tokens = load_tokens(manifest)
         biasing = Biasing(phrases, tokens) if phrases else None
         method = SEARCH_METHODS[decoding_method]

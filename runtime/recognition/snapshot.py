@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emf.runtime.arrays import Array
-from emf.runtime.artifact.json_fields import Fields
+from emf.runtime.artifact.json_fields import JsonFields
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.audio.resampler import Resampler, ResamplerState
 from emf.runtime.audio.sample_buffer import SampleBuffer
@@ -88,14 +88,14 @@ def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str],
                 "same artifact, precision and frontend, or pass allow_other_precision=True for another precision"
             )
     try:
-        _restore(stream, Fields(header, "snapshot"), arrays, table)
+        _restore(stream, JsonFields(header, "snapshot"), arrays, table)
     except SnapshotError:
         raise
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise SnapshotError(f"the snapshot does not fit this model ({error}); use another copy") from error
 
 
-def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], table: TokenTable) -> None:
+def _restore(stream: "Stream", header: JsonFields, arrays: dict[str, Array], table: TokenTable) -> None:
     stream.buffer = SampleBuffer(arrays["samples"].astype(np.float32), header.integer("start"))
     stream.buffer.finished = header.flag("finished")
     resampler = header.integers("resampler")
@@ -118,7 +118,7 @@ def _restore(stream: "Stream", header: Fields, arrays: dict[str, Array], table: 
     stream.search_state = _with_fusion(biased, header, fusion, table)
 
 
-def _with_biasing(state: SearchState, header: Fields, table: TokenTable) -> SearchState:
+def _with_biasing(state: SearchState, header: JsonFields, table: TokenTable) -> SearchState:
     fields = header.fields("phrases")
     scores = {phrase: fields.number(phrase, -MAX_SCORE, MAX_SCORE) for phrase in header.mapping("phrases")}
     if not scores:
@@ -129,7 +129,7 @@ def _with_biasing(state: SearchState, header: Fields, table: TokenTable) -> Sear
     return replace(state, hypotheses=biased, biasing=biasing)
 
 
-def _with_fusion(state: SearchState, header: Fields, fusion: Fusion | None, table: TokenTable) -> SearchState:
+def _with_fusion(state: SearchState, header: JsonFields, fusion: Fusion | None, table: TokenTable) -> SearchState:
     """The state with the language model that the snapshot tells of; `fusion` is the one at hand."""
     if not header.has("language_model"):
         return state

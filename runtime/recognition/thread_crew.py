@@ -15,11 +15,11 @@ from emf.runtime.inference.transducer import Transducer
 _MOST_STREAMS = 16
 """Streams decoded by one thread at once: more gain little and move more memory."""
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-class Crew:
+class ThreadCrew:
     """Threads that share one model, every call of which runs on its caller's thread.
 
     Args:
@@ -42,14 +42,14 @@ class Crew:
         """Whether there is a stream for every thread: fewer are decoded sooner by all threads together."""
         return num_streams >= self._num_threads
 
-    def groups(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+    def groups(self, items: Sequence[T]) -> list[Sequence[T]]:
         """Cut a batch into even groups, a whole number for every thread."""
         rounds = -(-len(items) // (_MOST_STREAMS * self._num_threads))
         count = min(len(items), rounds * self._num_threads)
         ends = [len(items) * group // count for group in range(count + 1)]
         return [items[begin:end] for begin, end in pairwise(ends)]
 
-    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    def run(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Do the work for every item; the first error is raised when all have ended."""
         futures = [self._pool.submit(work, item) for item in items]
         errors = [error for future in futures if (error := future.exception())]

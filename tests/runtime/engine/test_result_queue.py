@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emf.runtime.engine.result_queue import Outbox
+from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.errors import StreamClosed
 from emf.runtime.recognition.result import Result
 
@@ -17,80 +17,80 @@ def result(segment: int, text: str = "") -> Result:
     return Result(text, (), (), (), (), (), 0.0, False, "", segment, 0.0, ())
 
 
-def read(outbox: Outbox) -> Iterator[Result]:
-    while (found := outbox.take(30.0)) is not None:
+def read(queue: ResultQueue) -> Iterator[Result]:
+    while (found := queue.take(30.0)) is not None:
         yield found
 
 
 @given(segments=st.lists(st.integers(1, 3), max_size=8))
 def test_a_slow_reader_sees_the_last_result_of_every_segment(segments: list[int]) -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
     for segment, count in enumerate(segments):
         for number in range(count):
-            outbox.put(result(segment, str(number)))
-    outbox.end()
-    assert [(r.segment, r.text) for r in read(outbox)] == [(s, str(count - 1)) for s, count in enumerate(segments)]
+            queue.put(result(segment, str(number)))
+    queue.end()
+    assert [(r.segment, r.text) for r in read(queue)] == [(s, str(count - 1)) for s, count in enumerate(segments)]
 
 
 def test_a_fast_reader_sees_all() -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
     for text in "abc":
-        outbox.put(result(0, text))
-        found = outbox.take()
+        queue.put(result(0, text))
+        found = queue.take()
         assert found is not None
         assert found.text == text
-    assert outbox.latest is not None
-    assert outbox.latest.text == "c"
+    assert queue.latest is not None
+    assert queue.latest.text == "c"
 
 
 def test_reading_in_a_thread_ends_when_the_stream_does() -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
     with ThreadPoolExecutor(1) as pool:
-        texts = pool.submit(lambda: [r.text for r in read(outbox)])
+        texts = pool.submit(lambda: [r.text for r in read(queue)])
         for segment in range(50):
-            outbox.put(result(segment, str(segment)))
-        outbox.end()
+            queue.put(result(segment, str(segment)))
+        queue.end()
         assert texts.result(30.0) == [str(segment) for segment in range(50)]
 
 
 def test_an_error_comes_after_what_was_said() -> None:
-    outbox = Outbox()
-    outbox.put(result(0, "a"))
-    outbox.end(StreamClosed("gone"))
-    outbox.end(ValueError("only the first end counts"))
-    outbox.put(result(1, "too late"))
-    assert outbox.take() == result(0, "a")
+    queue = ResultQueue()
+    queue.put(result(0, "a"))
+    queue.end(StreamClosed("gone"))
+    queue.end(ValueError("only the first end counts"))
+    queue.put(result(1, "too late"))
+    assert queue.take() == result(0, "a")
     for _ in range(2):
         with pytest.raises(StreamClosed, match="gone"):
-            outbox.take()
+            queue.take()
     with pytest.raises(StreamClosed, match="gone"):
-        outbox.wait_for_end()
+        queue.wait_for_end()
 
 
 def test_waiting_in_vain() -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
     with pytest.raises(TimeoutError):
-        outbox.take(timeout=0.0)
+        queue.take(timeout=0.0)
     with pytest.raises(TimeoutError):
-        outbox.wait_for_end(timeout=0.0)
+        queue.wait_for_end(timeout=0.0)
 
 
 def test_waiting_for_the_end_reads_nothing() -> None:
-    outbox = Outbox()
-    outbox.put(result(0, "a"))
-    outbox.end()
-    assert outbox.wait_for_end() == result(0, "a")
-    assert [r.text for r in read(outbox)] == ["a"]
-    assert outbox.take() is None
+    queue = ResultQueue()
+    queue.put(result(0, "a"))
+    queue.end()
+    assert queue.wait_for_end() == result(0, "a")
+    assert [r.text for r in read(queue)] == ["a"]
+    assert queue.take() is None
 
 
 def test_an_event_loop_is_woken_by_another_thread() -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
 
     async def read_all(started: asyncio.Event) -> list[str]:
         texts = []
         started.set()
-        while (found := await outbox.take_async()) is not None:
+        while (found := await queue.take_async()) is not None:
             texts.append(found.text)
         return texts
 
@@ -100,18 +100,18 @@ def test_an_event_loop_is_woken_by_another_thread() -> None:
         await started.wait()
         with ThreadPoolExecutor(1) as pool:
             for segment in range(20):
-                await asyncio.wrap_future(pool.submit(outbox.put, result(segment, str(segment))))
-            await asyncio.wrap_future(pool.submit(outbox.end))
+                await asyncio.wrap_future(pool.submit(queue.put, result(segment, str(segment))))
+            await asyncio.wrap_future(pool.submit(queue.end))
         return await asyncio.wait_for(reader, 30.0)
 
     assert asyncio.run(main()) == [str(segment) for segment in range(20)]
 
 
 def test_a_reader_that_gives_up_leaves_nothing_behind() -> None:
-    outbox = Outbox()
+    queue = ResultQueue()
 
     async def give_up() -> None:
-        reader = asyncio.create_task(outbox.take_async())
+        reader = asyncio.create_task(queue.take_async())
         await asyncio.sleep(0)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -119,16 +119,16 @@ def test_a_reader_that_gives_up_leaves_nothing_behind() -> None:
 
     for _ in range(3):
         asyncio.run(give_up())
-    assert not outbox._wakers
-    outbox.put(result(0, "a"))
-    assert outbox.take() == result(0, "a")
+    assert not queue._wakers
+    queue.put(result(0, "a"))
+    assert queue.take() == result(0, "a")
 
 
 def test_a_loop_that_was_closed_does_not_disturb_the_writer() -> None:
-    outbox, loop = Outbox(), asyncio.new_event_loop()
-    reader = loop.create_task(outbox.take_async())
+    queue, loop = ResultQueue(), asyncio.new_event_loop()
+    reader = loop.create_task(queue.take_async())
     loop.run_until_complete(asyncio.sleep(0))
-    task_wakers = list(outbox._wakers)
+    task_wakers = list(queue._wakers)
     reader.cancel()
     loop.run_until_complete(asyncio.gather(reader, return_exceptions=True))
     loop.close()

@@ -12,7 +12,7 @@ import pytest
 from emf.runtime import Engine, Recognizer, Result, Stream
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.sample_buffer import SampleBuffer
-from emf.runtime.engine.result_queue import Outbox
+from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.engine.slot import Slot
 from emf.runtime.inference.transducer import EncoderState
 from emf.runtime.recognition.recognizer import SEARCH_METHODS
@@ -96,7 +96,18 @@ def lives_in_an_engine(recognizer: Recognizer, count: int) -> None:
 def census() -> Counter[str]:
     """How many of the objects that make up a stream there are."""
     gc.collect()
-    kinds = (Stream, EncoderState, SearchState, Hypothesis, Transcript, SampleBuffer, Resampler, Slot, Outbox, Result)
+    kinds = (
+        Stream,
+        EncoderState,
+        SearchState,
+        Hypothesis,
+        Transcript,
+        SampleBuffer,
+        Resampler,
+        Slot,
+        ResultQueue,
+        Result,
+    )
     return Counter(type(item).__name__ for item in gc.get_objects() if issubclass(type(item), kinds))
 
 

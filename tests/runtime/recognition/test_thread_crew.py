@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emf.runtime import Recognizer
 from emf.runtime.arrays import FloatArray
 from emf.runtime.recognition.stream import Stream
-from emf.runtime.recognition.thread_crew import Crew
+from emf.runtime.recognition.thread_crew import ThreadCrew
 from tests.signals import speech_like
 
 
@@ -22,7 +22,7 @@ def nothing() -> Any:
 
 @given(st.integers(1, 300), st.integers(1, 9))
 def test_groups_are_even_and_keep_the_order(count: int, threads: int) -> None:
-    crew, items = Crew(threads, nothing), list(range(count))
+    crew, items = ThreadCrew(threads, nothing), list(range(count))
     if not crew.is_worth(count):
         assert count < threads
         return
@@ -35,11 +35,11 @@ def test_groups_are_even_and_keep_the_order(count: int, threads: int) -> None:
 
 def test_work_runs_side_by_side() -> None:
     barrier = threading.Barrier(3, timeout=20)
-    assert len(Crew(3, nothing).run(lambda _: barrier.wait(), [1, 2, 3])) == 3
+    assert len(ThreadCrew(3, nothing).run(lambda _: barrier.wait(), [1, 2, 3])) == 3
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    assert Crew(2, nothing).run(lambda item: item * item, list(range(20))) == [item * item for item in range(20)]
+    assert ThreadCrew(2, nothing).run(lambda item: item * item, list(range(20))) == [item * item for item in range(20)]
 
 
 def test_the_first_error_is_raised_after_all_work_ended() -> None:
@@ -51,7 +51,7 @@ def test_the_first_error_is_raised_after_all_work_ended() -> None:
         done.append(item)
 
     with pytest.raises(ValueError, match="1"):
-        Crew(2, nothing).run(work, [0, 1, 2, 3])
+        ThreadCrew(2, nothing).run(work, [0, 1, 2, 3])
     assert sorted(done) == [0, 3]
 
 
@@ -62,7 +62,7 @@ def test_the_model_is_opened_once_and_late() -> None:
         opened.append(1)
         return object()
 
-    crew = Crew(2, open_model)
+    crew = ThreadCrew(2, open_model)
     assert not opened
     assert crew.transducer is crew.transducer and opened == [1]
 
