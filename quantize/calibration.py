@@ -63,7 +63,6 @@ class Reservoir:
     """A uniform sample of everything offered, of fixed size (Vitter's algorithm R)."""
 
     def __init__(self, capacity: int, seed: int) -> None:
-        """Keep at most `capacity` items."""
         self.items: list[dict[str, Array]] = []
         self.offered = 0
         self._capacity = capacity
@@ -91,7 +90,6 @@ class Recorder:
     """Reservoirs of one graph, one for each stage; `stage` says where the stream is."""
 
     def __init__(self, options: CalibrationOptions) -> None:
-        """Start with empty reservoirs."""
         self.stage = "first"
         self.reservoirs = {
             stage: Reservoir(max(1, round(options.num_samples * share)), options.seed + index)
@@ -115,7 +113,6 @@ class RecordingSession:
     """A session that shows its inputs to a recorder; see `emf.runtime.inference.session.Session`."""
 
     def __init__(self, session: Session, recorder: Recorder) -> None:
-        """Wrap an open session."""
         self._session = session
         self._recorder = recorder
 

@@ -35,7 +35,6 @@ class GraphRecipe:
     float_layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
         if self.precision not in COMPONENT_PRECISIONS:
             raise UsageError(f"expected a precision of {', '.join(COMPONENT_PRECISIONS)}, found {self.precision!r}")
         if self.group_size not in (16, 32, 64, 128, 256):

@@ -71,7 +71,6 @@ class Reference:
     """torchaudio's streaming recognition of one model."""
 
     def __init__(self, source: SourceModel, beam_width: int) -> None:
-        """Wrap `source.rnnt` in `RNNTBeamSearch`."""
         torchaudio = load_torchaudio()
         self.source = source
         self.beam_width = beam_width

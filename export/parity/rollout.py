@@ -64,7 +64,6 @@ class EngineRollout:
     """
 
     def __init__(self, source: SourceModel, transducer: Transducer, deviations: Deviations, beam_width: int) -> None:
-        """Begin a stream."""
         self.transducer, self.deviations = transducer, deviations
         self.score_error = 0.0
         self.best_equal = True

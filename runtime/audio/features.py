@@ -44,7 +44,6 @@ class WindowedFeatures:
     """
 
     def __init__(self, frontend: Frontend, geometry: Geometry) -> None:
-        """Take sizes from the manifest."""
         self._log_mel = LogMel(frontend)
         self._num_frames = geometry.step_length
         self._segment = geometry.segment_length * frontend.hop_length
@@ -78,7 +77,6 @@ class ContinuousFeatures:
     """
 
     def __init__(self, frontend: Frontend, geometry: Geometry) -> None:
-        """Take sizes from the manifest."""
         self._log_mel = LogMel(frontend)
         self._hop = frontend.hop_length
         self._half = frontend.n_fft // 2

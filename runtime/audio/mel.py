@@ -50,7 +50,6 @@ class LogMel:
     """Waveform frames to normalised log-mel features; immutable, safe to share."""
 
     def __init__(self, frontend: Frontend) -> None:
-        """Prepare window, filters and statistics."""
         self.n_fft = frontend.n_fft
         self.hop_length = frontend.hop_length
         self.n_mels = frontend.n_mels

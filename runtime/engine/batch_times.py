@@ -13,7 +13,6 @@ class BatchTimes:
     """A line through batch sizes and seconds seen: seconds = fixed + size * each."""
 
     def __init__(self) -> None:
-        """Know nothing."""
         self._weight = self._n = self._t = self._nn = self._nt = 0.0
 
     def add(self, size: int, seconds: float) -> None:

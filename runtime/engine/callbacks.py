@@ -12,7 +12,6 @@ class Callbacks:
     """Calls `on_result` of the streams that have results; a slow callback skips outdated ones."""
 
     def __init__(self) -> None:
-        """Start the thread."""
         self._changed = Condition()
         self._pending: dict[Slot, None] = {}
         self._closed = False

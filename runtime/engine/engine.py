@@ -124,13 +124,11 @@ class Engine:
         self._callbacks.close()
 
     def __enter__(self) -> "Engine":
-        """Nothing else."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close."""
         self.close()
 
     def _work(self) -> None:

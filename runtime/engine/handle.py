@@ -20,7 +20,6 @@ class StreamHandle:
     """
 
     def __init__(self, dispatcher: Dispatcher, slot: Slot) -> None:
-        """Take a slot; `Engine.open` does."""
         self._dispatcher, self._slot = dispatcher, slot
         weakref.finalize(self, slot.abandon).atexit = False
 
@@ -105,11 +104,9 @@ class StreamHandle:
             raise UsageError("expected one way to get results, but this stream was opened with on_result")
 
     def __enter__(self) -> "StreamHandle":
-        """Nothing else."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close."""
         self.close()

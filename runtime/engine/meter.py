@@ -41,7 +41,6 @@ class Window:
     """The batches of the last seconds."""
 
     def __init__(self, seconds: float, now: float) -> None:
-        """Start empty at `now`."""
         self._seconds = seconds
         self._start = now
         self._batches: deque[_Batch] = deque(maxlen=_MOST_BATCHES)

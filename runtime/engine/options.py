@@ -35,7 +35,6 @@ class EngineOptions:
     window_ms: float
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
         for name in ("max_streams", "max_batch", "num_workers"):
             count = getattr(self, name)
             if count is None and name == "max_streams":

@@ -21,7 +21,6 @@ class ResultQueue:
     """
 
     def __init__(self) -> None:
-        """Start empty and open."""
         self._changed = Condition()
         self._unread: deque[Result] = deque()
         self._latest: Result | None = None

@@ -64,7 +64,6 @@ class _Lines:
     """
 
     def __init__(self, stream: BinaryIO, path: Path) -> None:
-        """Begin with the first line."""
         self._stream = stream
         self._path = path
         self.current, self.number = b"", 0

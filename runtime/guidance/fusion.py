@@ -40,7 +40,6 @@ class LanguageModel:
     word_score: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
         if not 0.0 <= self.weight <= MAX_WEIGHT:
             raise UsageError(f"expected a language model weight from 0 to {MAX_WEIGHT:.0f}, found {self.weight}")
         if not -MAX_WORD_SCORE <= self.word_score <= MAX_WORD_SCORE:

@@ -13,7 +13,6 @@ class OnnxRuntimeSession:
     """One ONNX graph; `InferenceSession.run` may be called from several threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        """Wrap an open session."""
         self._session = session
 
     @property

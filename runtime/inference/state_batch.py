@@ -26,7 +26,6 @@ class StateBatcher:
     """
 
     def __init__(self, num_threads: int) -> None:
-        """Start without buffers."""
         self._num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "emf-state") if num_threads > 1 else None
         self._free: SimpleQueue[dict[str, Array]] = SimpleQueue()

@@ -16,7 +16,6 @@ class ComponentTimes:
     """Seconds spent in each component since the last `take`. An `Instrument`, for one thread."""
 
     def __init__(self) -> None:
-        """Start at zero."""
         self._seconds = dict.fromkeys(COMPONENTS, 0.0)
 
     @contextmanager
@@ -47,7 +46,6 @@ class TimedSession:
     """A session that tells `ComponentTimes` how long it runs."""
 
     def __init__(self, session: Session, component: str, times: ComponentTimes) -> None:
-        """Wrap `session`."""
         self._session, self._component, self._times = session, component, times
 
     @property
@@ -73,7 +71,6 @@ class TimedExtractor:
     """A feature extractor that tells `ComponentTimes` how long it runs."""
 
     def __init__(self, extractor: FeatureExtractor, times: ComponentTimes) -> None:
-        """Wrap `extractor`."""
         self._extractor, self._times = extractor, times
 
     def is_ready(self, buffer: SampleBuffer, step: int) -> bool:

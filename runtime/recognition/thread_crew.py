@@ -28,7 +28,6 @@ class ThreadCrew:
     """
 
     def __init__(self, num_threads: int, open_transducer: Callable[[], Transducer]) -> None:
-        """Start no thread yet."""
         self._num_threads = num_threads
         self._open = open_transducer
         self._pool = ThreadPoolExecutor(num_threads, "emf-crew")

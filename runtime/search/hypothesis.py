@@ -40,7 +40,6 @@ class SearchOptions:
     look_ahead: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense."""
         if not 1 <= self.beam_width <= 1000:
             raise UsageError(f"expected a beam width from 1 to 1000, found {self.beam_width}")
         if not 1 <= self.step_max_tokens <= 10_000:

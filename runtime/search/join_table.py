@@ -24,7 +24,6 @@ class JoinTable:
     """
 
     def __init__(self, encodings: FloatArray, top_k: int, look_ahead: bool) -> None:
-        """Know nothing."""
         self._encodings, self._top_k, self._look_ahead = encodings, top_k, look_ahead
         self._rows: dict[tuple[int, ...], int] = {}
         self._answers: list[Joined | None] = [None] * len(encodings)
