@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,12 @@ def test_an_arrow_turned_back_is_found() -> None:
     assert arrows_against_the_order("runtime.errors", {"runtime.artifact.manifest"})
     assert arrows_against_the_order("quantize.report.page", {"export.model"})
     assert not arrows_against_the_order("runtime.search.run", {"runtime.search.beam", "runtime.arrays"})
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    names = {name_of(path) for path in ALL_MODULES}
+    graph = {name_of(path): own_imports(path) & names for path in ALL_MODULES if name_of(path) != "runtime"}
+    assert list(TopologicalSorter(graph).static_order())
 
 
 def test_no_room_is_crowded() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from emf.export.graphs.graphs import packed_lstm_state
+from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis
 
 Beam = list[tuple[tuple[int, ...], float]]
@@ -63,9 +64,11 @@ def adopted(theirs: Sequence[Any], ours: Sequence[Hypothesis], drift: float) -> 
         if tokens in known:
             hypotheses.append(known[tokens]._replace(score=score + drift))
             continue
-        untold = (0,) * len(tokens)  # a search only appends to times and log-probabilities
+        unknown = (0,) * len(tokens)  # a search only appends to frames and log-probabilities
         lstm_state = packed_lstm_state(state)[0].numpy()
-        hypotheses.append(Hypothesis(tokens, untold, untold, score + drift, prediction[0].numpy(), lstm_state))
+        hypotheses.append(
+            Hypothesis(Emissions(tokens, unknown, unknown), score + drift, prediction[0].numpy(), lstm_state)
+        )
     return tuple(hypotheses)
 
 

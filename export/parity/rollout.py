@@ -21,10 +21,10 @@ from emf.export.parity.deviations import Deviations
 from emf.export.parity.paired_search import PairedSearch
 from emf.export.parity.reference import ReferenceStep
 from emf.runtime.arrays import FloatArray
-from emf.runtime.inference.transducer import EncoderState, Transducer
-from emf.runtime.search.beam import beam_search
-from emf.runtime.search.hypothesis import SearchOptions, SearchState
-from emf.runtime.search.run import initial_search_state, run_searches
+from emf.runtime.inference.transducer import Transducer
+from emf.runtime.search.hypothesis import SearchState
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.run import Advance, advance, initial_search_state
 
 SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-2}
 """How far log-probabilities may lie apart, by the precision of the encoder's cache."""
@@ -63,13 +63,20 @@ class EngineRollout:
         mistake: what is wrong with the search; `None` while nothing is.
     """
 
-    def __init__(self, source: SourceModel, transducer: Transducer, deviations: Deviations, beam_width: int) -> None:
+    def __init__(
+        self,
+        source: SourceModel,
+        transducer: Transducer,
+        deviations: Deviations,
+        beam_width: int,
+        search: Advance = advance,
+    ) -> None:
         self.transducer, self.deviations = transducer, deviations
         self.score_error = 0.0
         self.best_equal = True
         self.ties: list[Tie] = []
         self.mistake: str | None = None
-        self._source, self._options = source, SearchOptions(beam_width=beam_width)
+        self._source, self._options, self._search = source, SearchOptions(beam_width=beam_width), search
         self._encoder_state = transducer.initial_encoder_state()
         halves = any(tensor.dtype == "float16" for tensor in transducer.graphs["encoder"].inputs)
         self._score_tolerance = SCORE_TOLERANCE["float16" if halves else "float32"]
@@ -86,11 +93,10 @@ class EngineRollout:
         encoding = self.transducer.encode(step.features[None], [self._encoder_state])[0]
         self.deviations.compare("encoder.encoding", encoding, step.encoding, place)
         for name, expected in step.states.items():
-            found = in_time_order(self._encoder_state, self.transducer, name)
+            found = self._encoder_state.in_time_order(name).astype(np.float32)
             self.deviations.compare(f"encoder.{name}", found, expected, place)
         before = self._search_state
-        search = beam_search(encoding, before, self._options)
-        (self._search_state,) = run_searches([search], self.transducer, self._options)
+        (self._search_state,) = self._search(encoding[None], [before], self.transducer, self._options)
         if self.mistake is None:
             self._compare_hypotheses(step, index, encoding, before)
 
@@ -147,13 +153,3 @@ class EngineRollout:
     def _rounding(self, beam: Beam) -> float:
         """How far the scores of a beam may lie from torchaudio's."""
         return self._score_tolerance + score_rounding(beam[0][1], self._search_state.num_frames)
-
-
-def in_time_order(state: EncoderState, transducer: Transducer, name: str) -> FloatArray:
-    """A state tensor with its ring unrolled, oldest entries first."""
-    (spec,) = (spec for spec in transducer.graphs["encoder"].states if spec.input == name)
-    array = state.arrays[name].astype(np.float32)
-    if spec.update == "replace":
-        return array
-    output = next(t for t in transducer.graphs["encoder"].outputs if t.name == spec.output)
-    return np.roll(array, -state.steps * int(output.shape[spec.axis] or 1), axis=spec.axis)

@@ -11,11 +11,13 @@ from emf.export.parity.rollout import EngineRollout, Tie
 from emf.export.parity.token_chain import follow_tokens
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.audio.features import WindowedFeatures
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.errors import ToleranceError
-from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.inference.threads import available_processors
 from emf.runtime.inference.transducer import open_transducer
+from emf.runtime.search.run import Advance, advance
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ def verify(
     samples: FloatArray,
     atol: float,
     progress: Progress = lambda steps, _: steps,
-    precision: str = "fp32",
+    precision: str = FLOAT,
+    search: Advance = advance,
 ) -> Verification:
     """Roll the model over audio in PyTorch and in every engine of the artifact and compare everything.
 
@@ -63,25 +66,30 @@ def verify(
         atol: greatest absolute deviation allowed of any tensor.
         progress: wraps the loop over steps, of which the second argument is the number.
         precision: variant to compare.
+        search: how the backends' side searches.
 
     Raises:
         ToleranceError: naming the first tensor that leaves the tolerance, or the engine whose
             search gives other tokens or scores than torchaudio's.
     """
     frontend, geometry = source.frontend, source.geometry
-    threads = resolve_num_threads(None)
+    threads = available_processors()
     # torchaudio's search cannot use more hypotheses than there are symbols beside the blank.
     beam_width = min(BEAM_WIDTH, geometry.num_symbols - 1)
     rollouts = [
         EngineRollout(
-            source, open_transducer(manifest, backend, precision, threads), Deviations(backend, atol), beam_width
+            source,
+            open_transducer(manifest, Variant(backend, precision), threads),
+            Deviations(backend, atol),
+            beam_width,
+            search,
         )
         for backend in manifest.backends
     ]
     reference = Reference(source, beam_width)
     extractor = WindowedFeatures(manifest.frontend, manifest.geometry)
     buffer = SampleBuffer(samples, finished=True)
-    num_chunks = -(-len(samples) // (geometry.segment_length * frontend.hop_length))
+    num_chunks = -(-len(samples) // manifest.samples_per_step)
     encodings: list[FloatArray] = []
     last: ReferenceStep | None = None
     for index, last in enumerate(progress(reference.run(samples), num_chunks)):

@@ -3,28 +3,38 @@
 from collections.abc import Mapping
 from typing import Any
 
-from emf.runtime.errors import ArtifactError
+from emf.runtime.errors import ArtifactError, EmfError
 
 MAX_NUMBER = 1e300
+MAX_INTEGER = 2**53
 
 
 class JsonFields:
-    """A JSON object whose fields are checked as they are read.
+    """A JSON object whose fields are checked as they are read. Every failure names the place in the document."""
 
-    Every failure is an `ArtifactError` that names the place in the document.
-    """
+    def __init__(
+        self,
+        value: Any,
+        where: str,
+        error: type[EmfError] = ArtifactError,
+        advice: str = "export the model again",
+    ) -> None:
+        """Wrap a JSON object.
 
-    def __init__(self, value: Any, where: str) -> None:
-        """Wrap `value`, which must be a JSON object; `where` names it in errors."""
-        self.where = where
-        if not isinstance(value, dict):
-            raise ArtifactError(f"{where}: expected an object, found {type(value).__name__}; export the model again")
+        Args:
+            value: must be an object.
+            where: names it in errors.
+            error: what to raise.
+            advice: what to do about it.
+        """
+        self.where, self._error, self._advice = where, error, advice
+        self.require(isinstance(value, dict), f"expected an object, found {type(value).__name__}")
         self._values: dict[str, Any] = value
 
     def require(self, condition: bool, message: str) -> None:
-        """Raise `ArtifactError` with `message` unless `condition` holds."""
+        """Raise the error with `message` unless `condition` holds."""
         if not condition:
-            raise ArtifactError(f"{self.where}: {message}; export the model again")
+            raise self._error(f"{self.where}: {message}; {self._advice}")
 
     def has(self, name: str) -> bool:
         """Whether the object has this field."""
@@ -38,7 +48,7 @@ class JsonFields:
         self.require(name in self._values, f"field {name!r} is missing")
         return self._values[name]
 
-    def integer(self, name: str, low: int = 0, high: int = 2**53) -> int:
+    def integer(self, name: str, low: int = 0, high: int = MAX_INTEGER) -> int:
         """An integer within [low, high]."""
         value = self._get(name)
         valid = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
@@ -88,7 +98,8 @@ class JsonFields:
     def integers(self, name: str) -> tuple[int, ...]:
         """A list of integers that are not negative."""
         values = self._list(name)
-        self.require(all(isinstance(v, int) and v >= 0 for v in values), f"{name!r} must be a list of integers")
+        valid = all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= MAX_INTEGER for v in values)
+        self.require(valid, f"{name!r} must be a list of integers")
         return tuple(values)
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -98,11 +109,11 @@ class JsonFields:
         return tuple(values)
 
     def shape(self, name: str, limit: int) -> tuple[int | None, ...]:
-        """A tensor's shape: sizes from 1 to `limit`; `null` (the batch) on axis 0 and nowhere else."""
+        """A tensor's shape: sizes from 1 to `limit`, and `null` for the one axis that is the batch."""
         values = self._list(name)
-        batch_first = bool(values) and len(values) <= 8 and values[0] is None
-        sized = all(isinstance(v, int) and 1 <= v <= limit for v in values[1:])
-        self.require(batch_first and sized, f"{name!r} must be null (the batch) followed by positive sizes")
+        one_batch = 1 <= len(values) <= 8 and values.count(None) == 1
+        sized = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= limit for v in values if v is not None)
+        self.require(one_batch and sized, f"{name!r} must be positive sizes and one null (the batch)")
         return tuple(values)
 
     def mapping(self, name: str) -> Mapping[str, Any]:
@@ -114,8 +125,11 @@ class JsonFields:
 
     def fields(self, name: str) -> "JsonFields":
         """A nested object."""
-        return JsonFields(self._get(name), f"{self.where}: {name}")
+        return self._nested(self._get(name), name)
 
     def list_of_fields(self, name: str) -> list["JsonFields"]:
         """A list of nested objects."""
-        return [JsonFields(value, f"{self.where}: {name}[{index}]") for index, value in enumerate(self._list(name))]
+        return [self._nested(value, f"{name}[{index}]") for index, value in enumerate(self._list(name))]
+
+    def _nested(self, value: Any, name: str) -> "JsonFields":
+        return JsonFields(value, f"{self.where}: {name}", self._error, self._advice)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ArtifactError
 
 GRAPH_NAMES = ("encoder", "predictor", "joiner")
@@ -18,11 +19,16 @@ GRAPH_NAMES = ("encoder", "predictor", "joiner")
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Name, element type and shape of a graph's input or output; `None` is the batch, always axis 0."""
+    """Name, element type and shape of a graph's input or output; the axis of size `None` is the batch."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+
+    @property
+    def batch_axis(self) -> int:
+        """Axis on which streams, or hypotheses, lie side by side; of most tensors the first."""
+        return self.shape.index(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """One graph of one variant: the file an engine opens first, all its files, its tensors and states."""
+    """One graph of one variant: the file a backend opens first, all its files, its tensors and states."""
 
     name: str
     backend: str
@@ -66,6 +72,11 @@ class GraphSpec:
     def bytes(self) -> int:
         """Size of all files of the graph."""
         return sum(file.bytes for file in self.files)
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that it belongs to."""
+        return Variant(self.backend, self.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,33 +156,42 @@ class Manifest:
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """Engines that the artifact has graphs for."""
+        """Backends that the artifact has graphs for."""
         return tuple(dict.fromkeys(graph.backend for graph in self.graphs))
 
     @property
-    def variants(self) -> tuple[str, ...]:
-        """`<backend>/<precision>` of every variant."""
-        return tuple(dict.fromkeys(f"{graph.backend}/{graph.precision}" for graph in self.graphs))
+    def variants(self) -> tuple[Variant, ...]:
+        """Every variant, in the order of the graphs."""
+        return tuple(dict.fromkeys(graph.variant for graph in self.graphs))
 
-    def variant(self, backend: str, precision: str) -> dict[str, GraphSpec]:
+    def variant(self, variant: Variant) -> dict[str, GraphSpec]:
         """The three graphs of one variant by name.
 
         Raises:
             ArtifactError: the artifact holds no such variant.
         """
-        graphs = {g.name: g for g in self.graphs if g.backend == backend and g.precision == precision}
+        graphs = {graph.name: graph for graph in self.graphs if graph.variant == variant}
         if not graphs:
             raise ArtifactError(
-                f"{self.root}: expected a variant {backend}/{precision}, but the artifact holds "
-                f"{', '.join(self.variants)}; choose one of these or make it with emf-export or emf-quantize"
+                f"{self.root}: expected a variant {variant}, but the artifact holds "
+                f"{', '.join(map(str, self.variants))}; choose one of these or make it with emf-export or emf-quantize"
             )
         return graphs
 
     @property
+    def samples_per_step(self) -> int:
+        """New audio that a step of the encoder consumes, samples at the model's rate."""
+        return self.geometry.segment_length * self.frontend.hop_length
+
+    @property
+    def seconds_per_step(self) -> float:
+        """The same in seconds."""
+        return self.samples_per_step / self.frontend.sample_rate
+
+    @property
     def seconds_per_frame(self) -> float:
         """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
-        segment = self.geometry.segment_length * self.frontend.hop_length
-        return segment / (self.geometry.frames_per_step * self.frontend.sample_rate)
+        return self.samples_per_step / (self.geometry.frames_per_step * self.frontend.sample_rate)
 
     def path(self, file: FileSpec) -> Path:
         """Where a file of the artifact lies."""

@@ -213,12 +213,17 @@ def _parse_graph(fields: JsonFields) -> GraphSpec:
 
 def _fits(state: StateSpec, given: Shape, new: Shape) -> bool:
     """Whether the output can take the input's place, or for a ring a part of it."""
-    if len(given) != len(new) or not given or (state.update == "ring" and not 0 < state.axis < len(given)):
+    if len(given) != len(new) or not given or (state.update == "ring" and not _is_sized(given, state.axis)):
         return False
     return all(
         old == size or (state.update == "ring" and axis == state.axis and (size or 0) <= (old or 0))
         for axis, (old, size) in enumerate(zip(given, new, strict=True))
     )
+
+
+def _is_sized(shape: Shape, axis: int) -> bool:
+    """Whether the tensor has this axis, and it is not the batch."""
+    return axis < len(shape) and shape[axis] is not None
 
 
 def _check_consistency(manifest: Manifest, fields: JsonFields) -> None:
@@ -229,7 +234,7 @@ def _check_consistency(manifest: Manifest, fields: JsonFields) -> None:
     for graph in manifest.graphs:
         _check_tensors(graph, geometry, fields)
     for variant in manifest.variants:
-        names = [graph.name for graph in manifest.graphs if f"{graph.backend}/{graph.precision}" == variant]
+        names = [graph.name for graph in manifest.graphs if graph.variant == variant]
         fields.require(sorted(names) == sorted(GRAPH_NAMES), f"variant {variant} must hold each of {GRAPH_NAMES} once")
 
 

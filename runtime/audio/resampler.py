@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.samples import check_sample_rate
 
 HISTORY_SECONDS = 0.5
 
@@ -52,8 +53,12 @@ class Resampler:
 
     def _remember(self, samples: FloatArray) -> None:
         self._consumed += len(samples)
-        limit = int(HISTORY_SECONDS * self.source_rate) + self._period
-        self._history = np.concatenate([self._history, samples])[-limit:]
+        self._history = np.concatenate([self._history, samples])[-self._history_length :]
+
+    @property
+    def _history_length(self) -> int:
+        """Samples of the input that are remembered at the most."""
+        return int(HISTORY_SECONDS * self.source_rate) + self._period
 
     @property
     def _period(self) -> int:
@@ -66,19 +71,32 @@ class Resampler:
 
     @classmethod
     def restore(cls, state: ResamplerState, target_rate: int) -> "Resampler":
-        """A resampler that goes on where `state` was taken."""
-        resampler = cls(state.source_rate, target_rate)
+        """A resampler that goes on where `state` was taken.
+
+        Raises:
+            AudioError: an impossible sample rate.
+            ValueError: the counts contradict each other or the history.
+        """
+        resampler = cls(check_sample_rate(state.source_rate), target_rate)
         resampler._consumed, resampler._produced = state.consumed, state.produced
         resampler._history = state.history
-        if resampler._stream is not None:
-            period = resampler._period
-            start = -(-(state.consumed - len(state.history)) // period) * period
-            again = state.history[start - (state.consumed - len(state.history)) :]
-            already_given = state.produced - start * target_rate // state.source_rate
-            replayed = resampler._stream.resample_chunk(again)
-            # The replay gives in other portions than the original did: too few are skipped later, too many kept.
-            resampler._skip = max(already_given - len(replayed), 0)
-            resampler._surplus = replayed[already_given:]
+        remembered = min(state.consumed, resampler._history_length)
+        if len(state.history) != remembered:
+            raise ValueError(f"the resampler must remember {remembered} samples, found {len(state.history)}")
+        if resampler._stream is None:
+            if state.consumed or state.produced:
+                raise ValueError(f"audio at {target_rate} Hz is not resampled, but {state.consumed} samples were")
+            return resampler
+        period = resampler._period
+        start = -(-(state.consumed - len(state.history)) // period) * period
+        again = state.history[start - (state.consumed - len(state.history)) :]
+        already_given = state.produced - start * target_rate // state.source_rate
+        if not 0 <= already_given <= len(again) * target_rate // state.source_rate + 1:
+            raise ValueError(f"{state.consumed} samples cannot have been resampled to {state.produced}")
+        replayed = resampler._stream.resample_chunk(again)
+        # The replay gives in other portions than the original did: too few are skipped later, too many kept.
+        resampler._skip = max(already_given - len(replayed), 0)
+        resampler._surplus = replayed[already_given:]
         return resampler
 
 

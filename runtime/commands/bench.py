@@ -14,9 +14,8 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.sound_files import read_audio
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
-from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.errors import AudioError, UsageError
-from emf.runtime.inference.threads import resolve_num_threads
 from emf.runtime.measure.baselines import baseline_names, load_baseline
 from emf.runtime.measure.bench_plots import write_plots
 from emf.runtime.measure.latency import Baseline, Measurements, compare_streams, peak_rss_bytes
@@ -37,6 +36,7 @@ def make_parser() -> CommandParser:
         "Measure latency and throughput of an artifact on this machine.",
         "emf-bench artifacts/demo --audio manifest.tsv --compare torchaudio --checkpoint demo",
     )
+    add_artifact(parser)
     add_recognizer_flags(parser)
     parser.add_argument("--audio", type=Path, nargs="+", required=True, help="sound files, or a manifest.tsv")
     parser.add_argument("--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="audio to use at the most")
@@ -55,39 +55,40 @@ def make_parser() -> CommandParser:
 def _work(options: argparse.Namespace) -> Outcome:
     if options.compare and not options.checkpoint:
         raise UsageError("--compare needs --checkpoint: demo, librispeech or a state_dict")
-    if options.compare and options.decoding_method != "beam":
-        raise UsageError(f"--compare needs --decoding-method beam, the baseline's own, found {options.decoding_method}")
-    if options.compare:
-        options.frontend = options.frontend or "windowed"
+    decoding = read_decoding(options)
+    chosen = decoding.options
+    if options.compare and chosen.decoding_method != "beam":
+        raise UsageError(f"--compare needs --decoding-method beam, the baseline's own, found {chosen.decoding_method}")
+    if options.compare and chosen.frontend is None:
+        decoding = decoding.with_options(frontend="windowed")
     begin = time.perf_counter()
     times = ComponentTimes()
-    recognizer = load_recognizer(options, times)
+    recognizer = decoding.open(options.artifact, instrument=times)
     load_s = time.perf_counter() - begin
     recordings = read_recordings(options.audio, recognizer.sample_rate, options.max_seconds)
-    threads = resolve_num_threads(options.num_threads)
     stolen = StolenTime()
     baseline: Baseline | None = None
     if options.compare:
         manifest = recognizer.transducer.manifest
         factory = load_baseline(options.compare)
-        baseline = factory(manifest, options.checkpoint, options.config, options.beam_width, threads)
+        baseline = factory(manifest, options.checkpoint, options.config, chosen.beam_width, chosen.threads)
     ours, theirs = compare_streams(
         recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
     )
     document: dict[str, Any] = {
         "machine": describe_machine(),
-        "variant": recognizer.transducer.variant,
+        "variant": str(recognizer.transducer.variant),
         "precision": recognizer.transducer.precision,
-        "decoding_method": options.decoding_method,
-        "beam_width": options.beam_width,
-        "beam_threshold": options.beam_threshold if math.isfinite(options.beam_threshold) else None,
-        "num_threads": threads,
+        "decoding_method": chosen.decoding_method,
+        "beam_width": chosen.beam_width,
+        "beam_threshold": chosen.beam_threshold if math.isfinite(chosen.beam_threshold) else None,
+        "num_threads": chosen.threads,
         **ours.as_document(),
         "load_s": load_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
     if options.streams is not None:
-        document |= _measure_load(options, load_recognizer(options), recordings)
+        document |= _measure_load(options, decoding.open(options.artifact), recordings)
     if baseline:
         document[options.compare] = theirs.as_document()
         document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]

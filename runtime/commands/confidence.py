@@ -9,10 +9,11 @@ from pathlib import Path
 from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
 from emf.runtime.audio.sound_files import read_blocks
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
-from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Word
 from emf.runtime.recognition.transcript import Spelling, Transcript
+from emf.runtime.search.emissions import Emissions
 from emf.runtime.speech.confidence_fit import fit_confidence_curve
 from emf.runtime.speech.error_rate import matches, normalize
 from emf.runtime.speech.reliability import HeardWords, Reliability, cross_calibrated, measure_reliability
@@ -29,6 +30,7 @@ def make_parser() -> CommandParser:
         "Calibrate the confidence of words on speech with transcripts, and write the curve into the artifact.",
         "emf-confidence artifacts/demo --dev dev/manifest.tsv",
     )
+    add_artifact(parser)
     add_recognizer_flags(parser)
     parser.add_argument("--dev", type=Path, required=True, help="manifest.tsv with transcripts; not of the training")
     parser.add_argument("--bins", type=bounded(int, 1, 1000), default=10, help="of the table (default: 10)")
@@ -39,7 +41,7 @@ def make_parser() -> CommandParser:
 
 def _work(options: argparse.Namespace) -> Outcome:
     utterances = read_speech_manifest(options.dev)
-    recognizer = load_recognizer(options)
+    recognizer = read_decoding(options).open(options.artifact)
     recordings = _hear(recognizer, utterances, options.batch_size)
     before = measure_reliability(recordings, options.bins)
     after = measure_reliability(cross_calibrated(recordings, _FOLDS), options.bins)
@@ -78,8 +80,9 @@ def _hear(recognizer: Recognizer, utterances: Sequence[Utterance], size: int) ->
         for utterance, transcription in zip(batch, transcriptions, strict=True):
             (result,) = transcription.segments
             spelling = Spelling(recognizer.tokens, recognizer.seconds_per_frame)
-            frames = [round(time / recognizer.seconds_per_frame) for time in result.timestamps]
-            raw = Transcript().extended(spelling, result.token_ids, frames, result.log_probs).words(spelling)
+            frames = tuple(round(time / recognizer.seconds_per_frame) for time in result.timestamps)
+            emitted = Emissions(result.token_ids, frames, result.log_probs)
+            raw = Transcript().extended(spelling, emitted).words(spelling)
             heard.append(judge(raw, utterance.transcript or ""))
     return heard
 

@@ -11,7 +11,7 @@ import soundfile
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.sound_files import read_blocks, read_raw_blocks
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
-from emf.runtime.commands.recognizer_flags import add_recognizer_flags, load_recognizer
+from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.errors import AudioError
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.result import Result
@@ -30,6 +30,7 @@ def make_parser() -> CommandParser:
         "Transcribe sound files with an exported model.",
         "emf-transcribe artifacts/demo recording.wav --backend openvino",
     )
+    add_artifact(parser)
     add_recognizer_flags(parser)
     parser.add_argument("audio", nargs="+", type=Path, help="sound files, a manifest.tsv that lists them, or - (raw)")
     parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="form of the output")
@@ -50,7 +51,8 @@ def _work(options: argparse.Namespace) -> Outcome:
     references = _references(options.reference, utterances) if options.reference else None
     for utterance in utterances:
         _check_audio(utterance.path)
-    recognizer = load_recognizer(options, endpoint=EndpointRules() if options.endpoints else None)
+    endpoint = EndpointRules() if options.endpoints else None
+    recognizer = read_decoding(options).open(options.artifact, endpoint=endpoint)
     size = 1 if options.partial else options.batch_size
     batches = [utterances[start : start + size] for start in range(0, len(utterances), size)]
     done: list[Transcription] = []

@@ -65,7 +65,9 @@ class Dispatcher:
             if len(self._slots) >= capacity:
                 self._counts.refused += 1
                 raise Overloaded(f"expected at most {capacity} streams at once, found one more; try again later")
-            slot = Slot(stream, ResultQueue(), on_result, ChunkClock(self._period), now, steps_heard=stream.step)
+            slot = Slot(
+                stream, ResultQueue(), on_result, ChunkClock(self._period), now, steps_heard=stream.state.clock.step
+            )
             self._slots[slot] = None
             self._counts.admitted += 1
             self._hear(slot)
@@ -215,7 +217,7 @@ class Dispatcher:
             if slot.released:
                 return
             now = slot.active_at = self._clock.now()
-            buffer, extractor = slot.stream.buffer, slot.stream.settings.extractor
+            buffer, extractor = slot.stream.state.audio, slot.stream.settings.extractor
             while extractor.is_ready(buffer, slot.steps_heard):
                 slot.steps_heard += 1
                 slot.chunks.arrived(now)

@@ -35,6 +35,11 @@ def cut(num_rows: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted((sizes[-1],) * whole + best[-1][1], reverse=True))
 
 
+def batch_rows(array: Array, axis: int, begin: int, end: int) -> Array:
+    """A view of the rows [begin, end) of a batch that lies on an axis."""
+    return array[(slice(None),) * axis + (slice(begin, end),)]
+
+
 def padded(array: npt.NDArray[np.generic], num_rows: int) -> Array:
     """The array with zeros below, up to `num_rows` rows."""
     missing = num_rows - len(array)

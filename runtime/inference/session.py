@@ -1,4 +1,4 @@
-"""A session runs one graph. Engines implement one method; sessions hold no state of a stream."""
+"""A session runs one graph in one backend. It holds no state of a stream."""
 
 import hashlib
 import importlib
@@ -23,45 +23,47 @@ _BACKENDS = {
 }
 BACKENDS = tuple(_BACKENDS)
 PARALLEL_BACKENDS = frozenset(("onnxruntime",))
-"""Engines whose session of one thread runs the calls of several threads side by side, each on its caller's thread."""
+"""Backends whose session of one thread runs the calls of several threads side by side, each on its caller's thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How an engine runs a graph.
+    """How a backend runs a graph.
 
     Attributes:
         num_threads: threads for one call.
-        sizes: numbers of rows to be prepared for, ascending, by an engine that is prepared for one size at a time;
+        sizes: numbers of rows to be prepared for, ascending, for a backend that is prepared for one size at a time;
             the first is the most frequent.
-        properties: engine properties that the variant asks for (the manifest's `properties`).
-        cache_dir: where an engine that compiles may keep what it compiled of this graph; `None` keeps nothing.
+        properties: properties of the backend that the variant asks for (the manifest's `properties`).
+        batch_axes: axis of the batch of each input and output.
+        cache_dir: where a backend that compiles may keep what it compiled of this graph; `None` keeps nothing.
     """
 
     num_threads: int
     sizes: tuple[int, ...]
     properties: Mapping[str, str]
+    batch_axes: Mapping[str, int]
     cache_dir: Path | None = None
 
 
 class Session(Protocol):
-    """One graph in one engine; safe to call from several threads at once."""
+    """One graph in one backend; safe to call from several threads at once."""
 
     @property
     def precision(self) -> str:
-        """Arithmetic precision as the engine reports it after compilation."""
+        """Arithmetic precision as the backend reports it after compilation."""
 
     def blocks(self, num_rows: int) -> tuple[int, ...]:
         """How `run` cuts so many rows; the last block may be larger than what is left for it."""
 
     def warm_up(self, num_rows: int) -> None:
-        """Prepare for every size of batch up to `num_rows`, where the engine does so when it meets one."""
+        """Prepare for every size of batch up to `num_rows`, where the backend does so when it meets one."""
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Run the graph on any number of rows.
 
         Args:
-            inputs: every input of the graph by name, C-contiguous, batch on axis 0.
+            inputs: every input of the graph by name, each with its batch where the manifest says.
             outputs: names of the outputs wanted.
 
         Returns:
@@ -70,7 +72,7 @@ class Session(Protocol):
 
 
 class SessionFactory(Protocol):
-    """What each engine's module offers as `open_graph`."""
+    """What each backend's module offers as `open_graph`."""
 
     def __call__(self, path: str, options: SessionOptions) -> Session:
         """Open the graph at `path`."""
@@ -90,19 +92,20 @@ def open_session(
         graph: one of its graphs.
         num_threads: threads for one call.
         sizes: see `SessionOptions`.
-        cache_dir: where engines keep what they compiled, a folder for each graph's checksums.
+        cache_dir: where backends keep what they compiled, a folder for each graph's checksums.
 
     Raises:
-        UsageError: no such engine.
-        MissingDependency: the engine is not installed.
-        ArtifactError: a file is damaged, or the engine refuses it.
+        UsageError: no such backend.
+        MissingDependency: the backend is not installed.
+        ArtifactError: a file is damaged, or the backend refuses it.
     """
     for file in graph.files:
         verify_file(manifest.path(file), file)
     if cache_dir is not None:
         checksums = "".join(file.sha256 for file in graph.files)
         cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
-    options = SessionOptions(num_threads, sizes, graph.properties, cache_dir)
+    batch_axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
+    options = SessionOptions(num_threads, sizes, graph.properties, batch_axes, cache_dir)
     session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
     _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)

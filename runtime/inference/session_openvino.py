@@ -5,7 +5,7 @@ kernels for every size that it meets, and sets up its operators again whenever t
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate
@@ -18,7 +18,7 @@ import openvino
 
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.errors import ArtifactError
-from emf.runtime.inference.batch_sizes import cut
+from emf.runtime.inference.batch_sizes import batch_rows, cut
 from emf.runtime.inference.session import SessionOptions
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,8 +42,9 @@ class _Request:
     Small inputs are copied into memory of the request's own, large ones are read where they lie.
     """
 
-    def __init__(self, model: openvino.CompiledModel) -> None:
+    def __init__(self, model: openvino.CompiledModel, batch_axes: Mapping[str, int]) -> None:
         self._request = model.create_infer_request()
+        self._axes = batch_axes
         self._inputs: dict[str, Array] = {}
         self._bound: dict[str, openvino.Tensor] = {}
         for port in model.inputs:
@@ -56,16 +57,16 @@ class _Request:
         """Run with as many rows as the inputs have; the others hold what they held before."""
         num_rows = 0
         for name, own in self._inputs.items():
-            given = inputs[name]
-            num_rows = len(given)
-            if own.nbytes > _MOST_COPIED and len(given) == len(own):
-                self._bind(name, given)
+            given, axis = inputs[name], self._axes[name]
+            num_rows = given.shape[axis]
+            if own.nbytes > _MOST_COPIED and given.shape == own.shape:
+                self._bind(name, np.ascontiguousarray(given))
             else:
-                own[:num_rows] = given
+                batch_rows(own, axis, 0, num_rows)[...] = given
                 if own.nbytes > _MOST_COPIED:
                     self._bind(name, own)
         self._request.infer(share_outputs=True)
-        return {name: self._outputs[name][:num_rows].copy() for name in outputs}
+        return {name: batch_rows(self._outputs[name], self._axes[name], 0, num_rows).copy() for name in outputs}
 
     def _bind(self, name: str, array: Array) -> None:
         self._bound[name] = openvino.Tensor(array, shared_memory=True)
@@ -75,8 +76,8 @@ class _Request:
 class _CompiledGraph:
     """A graph compiled for one size of batch, with a pool of infer requests, one for each thread that calls at once."""
 
-    def __init__(self, model: openvino.CompiledModel) -> None:
-        self.model = model
+    def __init__(self, model: openvino.CompiledModel, batch_axes: Mapping[str, int]) -> None:
+        self.model, self._axes = model, batch_axes
         self._requests: SimpleQueue[_Request] = SimpleQueue()
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
@@ -88,7 +89,7 @@ class _CompiledGraph:
         try:
             request = self._requests.get_nowait()
         except Empty:
-            request = _Request(self.model)
+            request = _Request(self.model, self._axes)
         try:
             yield request
         finally:
@@ -98,10 +99,15 @@ class _CompiledGraph:
 class OpenVinoSession:
     """A graph compiled for few sizes of batch: the first at once, the others when they are met."""
 
-    def __init__(self, compile_for: Callable[[int], openvino.CompiledModel], sizes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        compile_for: Callable[[int], openvino.CompiledModel],
+        sizes: Sequence[int],
+        batch_axes: Mapping[str, int],
+    ) -> None:
         """Compile for the first of the `sizes`; `compile_for` compiles the graph for a number of rows."""
-        self._compile_for, self._sizes = compile_for, tuple(sizes)
-        self._first = _CompiledGraph(compile_for(sizes[0]))
+        self._compile_for, self._sizes, self._axes = compile_for, tuple(sizes), batch_axes
+        self._first = _CompiledGraph(compile_for(sizes[0]), batch_axes)
         self._graphs = {sizes[0]: self._first}
         self._locks = {size: Lock() for size in sizes}
 
@@ -133,16 +139,19 @@ class OpenVinoSession:
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Run the graph, block by block; see `Session.run`."""
-        num_rows = len(next(iter(inputs.values())))
-        sizes = self.blocks(num_rows)
+        name, array = next(iter(inputs.items()))
+        sizes = self.blocks(array.shape[self._axes[name]])
         if len(sizes) == 1:
             return self._graph(sizes[0]).run(inputs, outputs)
         ends = [*accumulate(sizes, initial=0)]
         results = [
-            self._graph(size).run({name: array[begin : begin + size] for name, array in inputs.items()}, outputs)
+            self._graph(size).run(self._rows(inputs, begin, begin + size), outputs)
             for begin, size in zip(ends, sizes, strict=False)
         ]
-        return {name: np.concatenate([result[name] for result in results]) for name in outputs}
+        return {name: np.concatenate([result[name] for result in results], self._axes[name]) for name in outputs}
+
+    def _rows(self, tensors: Arrays, begin: int, end: int) -> dict[str, Array]:
+        return {name: batch_rows(array, self._axes[name], begin, end) for name, array in tensors.items()}
 
     def _graph(self, size: int) -> _CompiledGraph:
         graph = self._graphs.get(size)
@@ -150,7 +159,7 @@ class OpenVinoSession:
             with self._locks[size]:  # one for each size: those that are ready go on meanwhile
                 graph = self._graphs.get(size)
                 if graph is None:
-                    graph = self._graphs[size] = _CompiledGraph(self._compile_for(size))
+                    graph = self._graphs[size] = _CompiledGraph(self._compile_for(size), self._axes)
         return graph
 
 
@@ -169,14 +178,14 @@ def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
 
     def compile_for(num_rows: int) -> openvino.CompiledModel:
         try:
-            return _compile(path, num_rows, properties, options.cache_dir)
+            return compile_graph(path, num_rows, options.batch_axes, properties, options.cache_dir)
         except Exception as error:
             reason = " ".join(str(error).split())[-200:]
             raise ArtifactError(
                 f"{path}: OpenVINO cannot open this graph ({reason}); export the model again"
             ) from error
 
-    session = OpenVinoSession(compile_for, options.sizes)
+    session = OpenVinoSession(compile_for, options.sizes, options.batch_axes)
     for name, asked in options.properties.items():
         found = session.read_back(name)
         if found != asked:
@@ -184,10 +193,15 @@ def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
     return session
 
 
-def _compile(path: str, num_rows: int, properties: dict[str, str], cache_dir: Path | None) -> openvino.CompiledModel:
+def compile_graph(
+    path: str, num_rows: int, batch_axes: Mapping[str, int], properties: dict[str, str], cache_dir: Path | None
+) -> openvino.CompiledModel:
     """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache."""
     model = _core().read_model(path)
-    model.reshape({port.any_name: [num_rows, *list(port.partial_shape)[1:]] for port in model.inputs})
+    shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
+    for name, shape in shapes.items():
+        shape[batch_axes[name]] = openvino.Dimension(num_rows)
+    model.reshape(shapes)
     if cache_dir is not None:
         try:
             return _core().compile_model(model, "CPU", properties | {"CACHE_DIR": str(cache_dir)})

@@ -4,7 +4,7 @@ The keys and values of 16 streams of the base model are 38 MiB: fresh memory for
 time as copying them, and one thread copies at half of what the memory gives two.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -13,6 +13,8 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from emf.runtime.arrays import Array
+from emf.runtime.inference.batch_sizes import batch_rows
+from emf.runtime.inference.encoder_state import EncoderState
 
 _SHARED_BYTES = 2**22
 """A copy of so many bytes is worth handing to several threads."""
@@ -31,15 +33,15 @@ class StateBatcher:
         self._free: SimpleQueue[dict[str, Array]] = SimpleQueue()
 
     @contextmanager
-    def batch(self, states: Sequence[Mapping[str, Array]], num_rows: int) -> Iterator[dict[str, Array]]:
+    def batch(self, states: Sequence[EncoderState], num_rows: int) -> Iterator[dict[str, Array]]:
         """The states of n streams as arrays of `num_rows` rows, valid within the block.
 
         Args:
-            states: of each stream, arrays with 1 on axis 0.
-            num_rows: at least n; what stands in the rows after the n-th is anything finite.
+            states: of each stream.
+            num_rows: at least n; the rows after the n-th hold anything finite.
         """
         if num_rows == 1:
-            yield dict(states[0])
+            yield dict(states[0].arrays)
             return
         try:
             buffers = self._free.get_nowait()
@@ -47,24 +49,34 @@ class StateBatcher:
             buffers = {}
         try:
             yield {
-                name: self._side_by_side(name, [state[name] for state in states], num_rows, buffers)
-                for name in states[0]
+                tensor.name: self._side_by_side(
+                    [state.arrays[tensor.name] for state in states],
+                    tensor.batch_axis,
+                    _buffer_for(tensor.name, states[0].arrays[tensor.name], tensor.batch_axis, num_rows, buffers),
+                )
+                for tensor in states[0].layout
             }
         finally:
             self._free.put(buffers)
 
-    def _side_by_side(self, name: str, arrays: Sequence[Array], num_rows: int, buffers: dict[str, Array]) -> Array:
-        count, one = len(arrays), arrays[0]
-        if name not in buffers or len(buffers[name]) < num_rows:
-            buffers[name] = np.zeros((num_rows, *one.shape[1:]), one.dtype)
-        out = buffers[name][:num_rows]
-        parts = self._num_threads if count * one.nbytes >= _SHARED_BYTES else 1
+    def _side_by_side(self, arrays: Sequence[Array], axis: int, out: Array) -> Array:
+        count = len(arrays)
+        parts = self._num_threads if count * arrays[0].nbytes >= _SHARED_BYTES else 1
         ends = [count * part // parts for part in range(parts + 1)]
         spans = [(low, high) for low, high in pairwise(ends) if low < high]
 
         def copy(span: tuple[int, int]) -> None:
             low, high = span
-            np.concatenate(arrays[low:high], out=out[low:high])
+            np.concatenate(arrays[low:high], axis, out=batch_rows(out, axis, low, high))
 
         list((self._pool.map if self._pool and len(spans) > 1 else map)(copy, spans))
         return out
+
+
+def _buffer_for(name: str, one: Array, axis: int, num_rows: int, buffers: dict[str, Array]) -> Array:
+    """A contiguous array of `num_rows` rows: a part of the buffer kept for this name, or a new buffer."""
+    known = buffers.get(name)
+    fits = known is not None and (known.shape[axis] == num_rows or (axis == 0 and len(known) > num_rows))
+    if known is None or not fits:
+        known = buffers[name] = np.zeros((*one.shape[:axis], num_rows, *one.shape[axis + 1 :]), one.dtype)
+    return batch_rows(known, axis, 0, num_rows)

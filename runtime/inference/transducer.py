@@ -1,16 +1,17 @@
 """The model as three functions: encode, predict, join. State goes in and comes out as values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from emf.runtime.arrays import Array, FloatArray
-from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest, StateSpec
+from emf.runtime.arrays import Array, Arrays, FloatArray, IdArray
+from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ArtifactError
 from emf.runtime.inference.batch_sizes import block_sizes, padded
+from emf.runtime.inference.encoder_state import EncoderState, state_layout
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.inference.saturation import warn_of_saturation
 from emf.runtime.inference.session import Session, open_session
@@ -22,19 +23,27 @@ _STREAMS = (1, 4, 16)
 _MOST_HYPOTHESES = 80
 
 
-@dataclass(slots=True)
-class EncoderState:
-    """The encoder state of one stream: the arrays of its graph with a batch of 1, and the steps taken.
+@dataclass(frozen=True, slots=True)
+class EncodedStep:
+    """What a step of the encoder gave for a batch of streams, whose states are still as they were.
 
-    The stream that owns it is the only one to change it; `Transducer.encode` writes into it.
+    Attributes:
+        encodings: shape (n, frames_per_step, encoding_dim).
+        blocks: the streams' states as they were cut into blocks, and each block's outputs.
     """
 
-    arrays: dict[str, Array]
-    steps: int = 0
+    encodings: FloatArray
+    blocks: Sequence[tuple[Sequence[EncoderState], Arrays]]
+
+    def commit(self) -> None:
+        """Advance the states."""
+        for states, outputs in self.blocks:
+            for row, state in enumerate(states):
+                state.write(outputs, row)
 
 
 class Transducer:
-    """The three graphs of one variant in one engine. Holds no stream's state; safe to share."""
+    """The three graphs of one variant in one backend. Holds no stream's state; safe to share."""
 
     def __init__(
         self,
@@ -48,24 +57,23 @@ class Transducer:
         self.graphs = graphs
         self.blank_id = manifest.vocabulary.blank_id
         self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
-        self._encoder_states = graphs["encoder"].states
+        self._state_layout = state_layout(graphs["encoder"])
         self._batcher = StateBatcher(num_threads)
-        (self._lstm,) = graphs["predictor"].states
+        (self._lstm,) = state_layout(graphs["predictor"])
         self._top_k = _size(graphs["joiner"], "top_log_probs")
-        self.variant = f"{graphs['encoder'].backend}/{graphs['encoder'].precision}"
+        self.variant = graphs["encoder"].variant
         self.precision = {name: session.precision for name, session in sessions.items()}
 
     def initial_encoder_state(self) -> EncoderState:
         """State before the first step: zeros."""
-        return EncoderState(_zeros(self.graphs["encoder"]))
+        return EncoderState.initial(self._state_layout)
 
     def initial_predictor_state(self) -> FloatArray:
         """LSTM state before the first token, without the batch axis: zeros."""
-        state = _zeros(self.graphs["predictor"])[self._lstm.input]
-        return _float(state[0])
+        return _float(self._lstm.zeros()[0])
 
     def warm_up(self, num_streams: int, beam_width: int) -> None:
-        """Prepare the engine for batches of up to `num_streams` streams."""
+        """Prepare the backend for batches of up to `num_streams` streams."""
         self._encoder.warm_up(num_streams)
         self._predictor.warm_up(num_streams * beam_width)
         self._joiner.warm_up(num_streams * beam_width)
@@ -80,55 +88,32 @@ class Transducer:
         Returns:
             Encodings, shape (n, frames_per_step, encoding_dim).
         """
-        encodings, advance = self.begin_step(features, states)
-        advance()
-        return encodings
+        step = self.encode_step(features, states)
+        step.commit()
+        return step.encodings
 
-    def begin_step(self, features: FloatArray, states: Sequence[EncoderState]) -> tuple[FloatArray, Callable[[], None]]:
-        """As `encode`, but the states stay as they are until the function returned is called."""
-        wanted = ["encoding", *(state.output for state in self._encoder_states)]
+    def encode_step(self, features: FloatArray, states: Sequence[EncoderState]) -> EncodedStep:
+        """As `encode`, but the states stay as they are until the step is committed."""
+        wanted = ["encoding", *(tensor.spec.output for tensor in self._state_layout)]
         blocks: list[tuple[Sequence[EncoderState], dict[str, Array]]] = []
         begin = 0
         for num_rows in self._encoder.blocks(len(states)):
             owners = states[begin : begin + num_rows]
-            with self._batcher.batch([owner.arrays for owner in owners], num_rows) as arrays:
+            with self._batcher.batch(owners, num_rows) as arrays:
                 inputs = {"features": padded(features[begin : begin + num_rows], num_rows), **arrays}
                 blocks.append((owners, self._encoder.run(inputs, wanted)))
             begin += num_rows
-
-        def advance() -> None:
-            for owners, outputs in blocks:
-                for row, owner in enumerate(owners):
-                    for state in self._encoder_states:
-                        _advance(owner, state, outputs[state.output][row : row + 1])
-                    owner.steps += 1
-
         encodings = [_float(outputs["encoding"])[: len(owners)] for owners, outputs in blocks]
-        return np.concatenate(encodings), advance
+        return EncodedStep(np.concatenate(encodings), blocks)
 
-    def predict(self, tokens: npt.NDArray[np.int64], states: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """One token further for n hypotheses.
-
-        Args:
-            tokens: the last token of each, shape (n,).
-            states: LSTM states, shape (n, ...).
-
-        Returns:
-            Predictions, shape (n, encoding_dim), and the new LSTM states.
-        """
-        inputs: dict[str, Array] = {"token": tokens, self._lstm.input: states}
-        outputs = self._predictor.run(inputs, ["prediction", self._lstm.output])
-        return _float(outputs["prediction"]), _float(outputs[self._lstm.output])
+    def predict(self, tokens: IdArray, states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One token further for n hypotheses; see `Model.predict`."""
+        inputs: dict[str, Array] = {"token": tokens, self._lstm.name: states}
+        outputs = self._predictor.run(inputs, ["prediction", self._lstm.spec.output])
+        return _float(outputs["prediction"]), _float(outputs[self._lstm.spec.output])
 
     def join(self, encodings: FloatArray, predictions: FloatArray, temperature: float, top_k: int) -> Joined:
-        """Log-probabilities of the next symbol for n hypotheses, each at its own encoder frame.
-
-        Args:
-            encodings: shape (n, encoding_dim).
-            predictions: shape (n, encoding_dim).
-            temperature: divides the logits before the softmax.
-            top_k: how many symbols other than the blank to return.
-        """
+        """Log-probabilities of the next symbol for n hypotheses; see `Model.join`."""
         inputs = {
             "encoding": encodings,
             "prediction": predictions,
@@ -152,26 +137,6 @@ def _float(array: Array) -> FloatArray:
     return array.astype(np.float32, copy=False)
 
 
-def _zeros(graph: GraphSpec) -> dict[str, Array]:
-    specs = {tensor.name: tensor for tensor in graph.inputs}
-    shapes = {s.input: (specs[s.input].dtype, tuple(size or 1 for size in specs[s.input].shape)) for s in graph.states}
-    return {name: np.zeros(shape, dtype) for name, (dtype, shape) in shapes.items()}
-
-
-def _advance(owner: EncoderState, state: StateSpec, new: Array) -> None:
-    """Put one stream's new state where the next step will read it."""
-    if state.update == "replace":
-        owner.arrays[state.input] = new.copy()
-        return
-    ring = np.moveaxis(owner.arrays[state.input], state.axis, 0)
-    entries = np.moveaxis(new, state.axis, 0)
-    capacity, count = len(ring), len(entries)
-    begin = owner.steps * count % capacity
-    first = min(count, capacity - begin)
-    ring[begin : begin + first] = entries[:first]
-    ring[: count - first] = entries[first:]
-
-
 def _size(graph: GraphSpec, output: str) -> int:
     for tensor in graph.outputs:
         if tensor.name == output and tensor.shape[-1] is not None:
@@ -181,8 +146,7 @@ def _size(graph: GraphSpec, output: str) -> int:
 
 def open_transducer(
     manifest: Manifest,
-    backend: str,
-    precision: str,
+    variant: Variant,
     num_threads: int,
     instrument: Instrument | None = None,
     cache_dir: Path | None = None,
@@ -194,8 +158,8 @@ def open_transducer(
     """
     hypotheses = block_sizes(beam_width, _MOST_HYPOTHESES)
     sizes = {"encoder": _STREAMS, "predictor": hypotheses, "joiner": hypotheses}
-    graphs = manifest.variant(backend, precision)
-    warn_of_saturation(manifest, backend, precision)
+    graphs = manifest.variant(variant)
+    warn_of_saturation(manifest, variant)
     sessions: dict[str, Session] = {}
     for name in GRAPH_NAMES:
         session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])

@@ -79,8 +79,7 @@ def measure_stream(
         samples: mono audio at the model's rate.
         measurements: what to add to.
     """
-    frontend, geometry = recognizer.transducer.manifest.frontend, recognizer.transducer.manifest.geometry
-    segment = geometry.segment_length * frontend.hop_length
+    segment = recognizer.transducer.manifest.samples_per_step
     rate = recognizer.sample_rate
     measurements.first_results.append(_time_to_first_result(recognizer, samples, segment))
     stream = recognizer.create_stream()
@@ -99,8 +98,8 @@ def measure_stream(
             measurements.chunks.append(elapsed)
             measurements.components.append(times.take(elapsed))
             measurements.processing += elapsed
-            heard = stream.search_state.num_frames * recognizer.seconds_per_frame
-            count = len(result.timestamps if result.is_final else stream.timestamps)
+            heard = stream.state.search.num_frames * recognizer.seconds_per_frame
+            count = len(result.timestamps if result.is_final else stream.state.emitted)
             measurements.stable_delays += [heard - emitted for emitted in result.timestamps[stable:count]]
             stable = count
     measurements.audio += len(samples) / rate

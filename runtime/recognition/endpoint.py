@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from emf.runtime.errors import UsageError
+from emf.runtime.recognition.stream_state import StreamState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class EndpointRules:
         for name in self.__dataclass_fields__:
             if not 0.0 < getattr(self, name) <= 86_400.0:
                 raise UsageError(f"expected {name} from 0 to 86400 seconds, found {getattr(self, name)}")
+
+    def end_segment(self, state: StreamState, seconds_per_frame: float) -> bool:
+        """Whether a stream's segment has ended: a rule holds, and all hypotheses agree."""
+        search, start = state.search, state.clock.segment_start
+        if any(h.tokens != search.best.tokens for h in search.hypotheses):
+            return False
+        emitted, now = search.best.emissions.frames or state.emitted.frames, search.num_frames
+        return self.ends(
+            has_speech=bool(emitted),
+            silence=(now - (emitted[-1] + 1 if emitted else start)) * seconds_per_frame,
+            length=(now - start) * seconds_per_frame,
+        )
 
     def ends(self, has_speech: bool, silence: float, length: float) -> bool:
         """Whether a rule holds.

@@ -1,190 +1,208 @@
-"""A stream as bytes, to go on in another process: what `Stream.snapshot` and `restore_stream` exchange."""
+"""A stream's state as bytes, to go on in another process: what `Stream.snapshot` and `restore_stream` exchange."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from emf.runtime.arrays import Array
+from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.json_fields import JsonFields
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.audio.resampler import Resampler, ResamplerState
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.errors import SnapshotError
-from emf.runtime.guidance.biasing import MAX_SCORE, Biasing
-from emf.runtime.guidance.fusion import MAX_WEIGHT, MAX_WORD_SCORE, Fusion
+from emf.runtime.guidance.guidance import Guidance
+from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.recognition.packed_arrays import pack, unpack
+from emf.runtime.recognition.snapshot_guidance import describe_guidance, read_guidance
+from emf.runtime.recognition.stream_settings import StreamSettings
+from emf.runtime.recognition.stream_state import StreamClock, StreamState
+from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis, SearchState
-
-if TYPE_CHECKING:
-    from emf.runtime.recognition.stream import Stream
 
 _MAX_HYPOTHESES = 1000
 
 
-def take_snapshot(stream: "Stream", identity: Mapping[str, str]) -> bytes:
+def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
     """All state of a stream as bytes; `identity` says what it can be restored into."""
-    state = stream.search_state
-    hypotheses = state.hypotheses
-    resampler = stream.resampler.state() if stream.resampler else None
+    search, hypotheses = state.search, state.search.hypotheses
+    resampler = state.resampler.state() if state.resampler else None
     header = {
         "identity": dict(identity),
-        "start": stream.buffer.start,
-        "finished": stream.buffer.finished,
-        "step": stream.step,
-        "segment": stream.segment,
-        "segment_start_frame": stream.segment_start_frame,
-        "num_committed": state.num_committed,
-        "num_frames": state.num_frames,
-        "lengths": [len(h.tokens) for h in hypotheses],
-        "phrases": state.biasing.phrases if state.biasing else {},
-        "bias_paths": [h.bias.path if h.bias else "" for h in hypotheses],
+        "start": state.audio.start,
+        "finished": state.audio.finished,
+        "step": state.clock.step,
+        "segment": state.clock.segment,
+        "segment_start_frame": state.clock.segment_start,
+        "num_committed": search.num_committed,
+        "num_frames": search.num_frames,
+        "lengths": [len(h.emissions) for h in hypotheses],
         "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
+        **describe_guidance(search.guidance, [h.place for h in hypotheses]),
     }
-    if state.fusion:
-        header["language_model"] = _describe_fusion(state.fusion, hypotheses)
+    disputed = sum((h.emissions for h in hypotheses), Emissions())
     arrays: dict[str, Array] = {
-        "samples": stream.buffer.samples,
+        "samples": state.audio.samples,
         "history": resampler.history if resampler else np.zeros(0, np.float32),
-        "tokens": np.array(stream.tokens, np.int64),
-        "timestamps": np.array(stream.timestamps, np.int64),
-        "log_probs": np.array(stream.log_probs, np.float32),
-        "beam_tokens": np.array([t for h in hypotheses for t in h.tokens], np.int64),
-        "beam_timestamps": np.array([t for h in hypotheses for t in h.timestamps], np.int64),
-        "beam_log_probs": np.array([p for h in hypotheses for p in h.log_probs], np.float32),
+        **_columns("", state.emitted),
+        **_columns("beam_", disputed),
         "beam_scores": np.array([h.score for h in hypotheses], np.float32),
         "beam_predictions": np.stack([h.prediction for h in hypotheses]),
         "beam_states": np.stack([h.state for h in hypotheses]),
     }
-    arrays |= {f"encoder.{name}": array for name, array in stream.encoder_state.arrays.items()}
+    arrays |= {f"encoder.{name}": array for name, array in state.encoder.arrays.items()}
     return pack(header, arrays)
 
 
-def _describe_fusion(fusion: Fusion, hypotheses: Sequence[Hypothesis]) -> dict[str, object]:
-    places = [h.word or fusion.root for h in hypotheses]
+def _columns(prefix: str, emissions: Emissions) -> dict[str, Array]:
     return {
-        "fingerprint": fusion.model.ngrams.fingerprint,
-        "weight": fusion.model.weight,
-        "word_score": fusion.model.word_score,
-        "contexts": [" ".join(fusion.model.ngrams.words[index] for index in place.context) for place in places],
-        "words": [place.word for place in places],
+        f"{prefix}tokens": np.array(emissions.tokens, np.int64),
+        f"{prefix}timestamps": np.array(emissions.frames, np.int64),
+        f"{prefix}log_probs": np.array(emissions.log_probs, np.float32),
     }
 
 
-def restore_snapshot(stream: "Stream", blob: bytes, identity: Mapping[str, str], table: TokenTable) -> None:
-    """Give a new stream the state that `take_snapshot` took.
+def restore_snapshot(
+    blob: bytes, settings: StreamSettings, identity: Mapping[str, str], start: StreamState, table: TokenTable
+) -> StreamState:
+    """The state that `take_snapshot` took.
+
+    Args:
+        blob: the snapshot.
+        settings: of the recognizer that goes on with it.
+        identity: what it must have been taken with.
+        start: the state of a stream that begins here, which shows the shapes, and brings the language model.
+        table: the model's vocabulary.
 
     Raises:
-        SnapshotError: the bytes are damaged, foreign, or do not fit; the stream must not be used then.
+        SnapshotError: the bytes are damaged, foreign, contradict each other, or do not fit.
     """
     header, arrays = unpack(blob)
-    found = header.get("identity")
-    for name, expected in identity.items():
-        if not isinstance(found, dict) or found.get(name) != expected:
-            was = found.get(name) if isinstance(found, dict) else None
-            raise SnapshotError(
-                f"the snapshot was taken with another {name} ({was!s:.20}, here {expected:.20}); restore it with the "
-                "same artifact, precision and frontend, or pass allow_other_precision=True for another precision"
-            )
+    fields = JsonFields(header, "the snapshot does not fit this model", SnapshotError, "use another copy")
+    _check_identity(fields, identity)
     try:
-        _restore(stream, JsonFields(header, "snapshot"), arrays, table)
+        return _Restoring(fields, arrays, settings, start, table).state()
     except SnapshotError:
         raise
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise SnapshotError(f"the snapshot does not fit this model ({error}); use another copy") from error
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise SnapshotError(f"the snapshot does not fit this model: {error}; use another copy") from error
 
 
-def _restore(stream: "Stream", header: JsonFields, arrays: dict[str, Array], table: TokenTable) -> None:
-    stream.buffer = SampleBuffer(arrays["samples"].astype(np.float32), header.integer("start"))
-    stream.buffer.finished = header.flag("finished")
-    resampler = header.integers("resampler")
-    if resampler:
-        rate, consumed, produced = resampler
-        state = ResamplerState(rate, consumed, produced, arrays["history"].astype(np.float32))
-        stream.resampler = Resampler.restore(state, stream.settings.sample_rate)
-    stream.step, stream.segment = header.integer("step"), header.integer("segment")
-    stream.segment_start_frame = header.integer("segment_start_frame")
-    stream.encoder_state.steps = stream.step
-    for name, array in stream.encoder_state.arrays.items():
-        _assign(array, arrays[f"encoder.{name}"], name)
-    num_symbols = len(table.pieces)
-    stream.tokens = [_token(t, num_symbols) for t in arrays["tokens"].tolist()]
-    stream.timestamps, stream.log_probs = arrays["timestamps"].tolist(), arrays["log_probs"].tolist()
-    hypotheses = _hypotheses(header.integers("lengths"), arrays, stream.search_state.hypotheses[0], num_symbols)
-    committed, frames = header.integer("num_committed"), header.integer("num_frames")
-    fusion = stream.search_state.fusion
-    biased = _with_biasing(SearchState(hypotheses, committed, frames), header, table)
-    stream.search_state = _with_fusion(biased, header, fusion, table)
-
-
-def _with_biasing(state: SearchState, header: JsonFields, table: TokenTable) -> SearchState:
-    fields = header.fields("phrases")
-    scores = {phrase: fields.number(phrase, -MAX_SCORE, MAX_SCORE) for phrase in header.mapping("phrases")}
-    if not scores:
-        return state
-    biasing = Biasing(scores, table)
-    places = [biasing.find(path) for path in header.texts("bias_paths")]
-    biased = tuple(h._replace(bias=place) for h, place in zip(state.hypotheses, places, strict=True))
-    return replace(state, hypotheses=biased, biasing=biasing)
-
-
-def _with_fusion(state: SearchState, header: JsonFields, fusion: Fusion | None, table: TokenTable) -> SearchState:
-    """The state with the language model that the snapshot tells of; `fusion` is the one at hand."""
-    if not header.has("language_model"):
-        return state
-    fields = header.fields("language_model")
-    taken, here = fields.text("fingerprint"), fusion.model.ngrams.fingerprint if fusion else "none"
-    if fusion is None or taken != here:
-        raise SnapshotError(
-            f"the snapshot was taken with another language model ({taken:.12}, here {here:.12}); "
-            "pass restore_stream the stream's own"
-        )
-    weight = fields.number("weight", 0.0, MAX_WEIGHT)
-    word_score = fields.number("word_score", -MAX_WORD_SCORE, MAX_WORD_SCORE)
-    fusion = Fusion(replace(fusion.model, weight=weight, word_score=word_score), table)
-    ids = fusion.model.ngrams.ids
-    contexts = [[ids[word] for word in context.split(" ") if word] for context in fields.texts("contexts")]
-    places = [fusion.place(c, word) for c, word in zip(contexts, fields.texts("words"), strict=True)]
-    placed = tuple(h._replace(word=place) for h, place in zip(state.hypotheses, places, strict=True))
-    return replace(state, hypotheses=placed, fusion=fusion)
-
-
-def _hypotheses(
-    lengths: tuple[int, ...], arrays: dict[str, Array], example: Hypothesis, num_symbols: int
-) -> tuple[Hypothesis, ...]:
-    if not 1 <= len(lengths) <= _MAX_HYPOTHESES or sum(lengths) != len(arrays["beam_tokens"]):
-        raise ValueError("the hypotheses' lengths do not add up")
-    predictions = np.zeros((len(lengths), *example.prediction.shape), np.float32)
-    states = np.zeros((len(lengths), *example.state.shape), np.float32)
-    _assign(predictions, arrays["beam_predictions"], "predictions")
-    _assign(states, arrays["beam_states"], "states")
-    tokens, timestamps, log_probs = (arrays[f"beam_{name}"].tolist() for name in ("tokens", "timestamps", "log_probs"))
-    scores = arrays["beam_scores"].tolist()
-    hypotheses, begin = [], 0
-    for index, length in enumerate(lengths):
-        span = slice(begin, begin + length)
-        begin += length
-        hypotheses.append(
-            Hypothesis(
-                tuple(_token(t, num_symbols) for t in tokens[span]),
-                tuple(timestamps[span]),
-                tuple(log_probs[span]),
-                scores[index],
-                predictions[index],
-                states[index],
+def _check_identity(fields: JsonFields, identity: Mapping[str, str]) -> None:
+    found = fields.mapping("identity")
+    for name, expected in identity.items():
+        if found.get(name) != expected:
+            raise SnapshotError(
+                f"the snapshot was taken with another {name} ({found.get(name)!s:.20}, here {expected:.20}); restore "
+                "it with the same artifact, precision and frontend, or pass allow_other_precision=True for another "
+                "precision"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Restoring:
+    """One snapshot being read and checked, part by part."""
+
+    header: JsonFields
+    arrays: Mapping[str, Array]
+    settings: StreamSettings
+    start: StreamState
+    table: TokenTable
+
+    def state(self) -> StreamState:
+        clock = StreamClock(*(self.header.integer(name) for name in ("step", "segment", "segment_start_frame")))
+        search = self._search(clock)
+        encoder = {name.removeprefix("encoder."): array for name, array in self.arrays.items()}
+        audio, resampler = self._audio(clock)
+        return StreamState(
+            encoder=EncoderState.after(clock.step, self.start.encoder.layout, encoder),
+            search=search,
+            audio=audio,
+            resampler=resampler,
+            emitted=self._emitted(clock, search),
+            clock=clock,
         )
-    return tuple(hypotheses)
 
+    def _require(self, condition: bool, message: str) -> None:
+        self.header.require(condition, message)
 
-def _token(token: Any, num_symbols: int) -> int:
-    if not 0 <= token < num_symbols:
-        raise ValueError(f"token {token} is outside the vocabulary")
-    return int(token)
+    def _audio(self, clock: StreamClock) -> tuple[SampleBuffer, Resampler | None]:
+        extractor = self.settings.extractor
+        audio = SampleBuffer(self._floats("samples"), self.header.integer("start"), self.header.flag("finished"))
+        resampler, described = None, self.header.integers("resampler")
+        if described:
+            self._require(len(described) == 3, "'resampler' must be a rate and two counts")
+            rate, consumed, produced = described
+            taken = ResamplerState(rate, consumed, produced, self._floats("history"))
+            resampler = Resampler.restore(taken, self.settings.sample_rate)
+            if rate != self.settings.sample_rate:
+                fits = produced <= audio.end if audio.finished else produced == audio.end
+                self._require(fits, f"{produced} samples came, but the audio ends at {audio.end}")
+        self._require(bool(described) or not audio.end, "there is audio, but nothing says at which rate it came")
+        kept_from = min(extractor.first_sample(clock.step), audio.end)
+        self._require(audio.start == kept_from, f"audio must be kept from sample {kept_from} on")
+        decoded = clock.step == 0 or extractor.is_ready(audio, clock.step - 1)
+        self._require(decoded, f"there was never audio for {clock.step} steps")
+        return audio, resampler
 
+    def _search(self, clock: StreamClock) -> SearchState:
+        committed, frames = self.header.integer("num_committed"), self.header.integer("num_frames")
+        self._require(frames == clock.step * self.settings.frames_per_step, f"{clock.step} steps give other frames")
+        self._require(clock.segment_start <= frames, "the segment begins after the last frame")
+        guidance, places = read_guidance(self.header, self.start.search.guidance, self.table)
+        hypotheses = self._hypotheses(frames)
+        if guidance:
+            self._require(len(places) == len(hypotheses), "each hypothesis must have its place in the guidance")
+            hypotheses = [h._replace(place=place) for h, place in zip(hypotheses, places, strict=True)]
+        return SearchState(tuple(hypotheses), committed, frames, guidance or Guidance())
 
-def _assign(target: Array, source: Array, name: str) -> None:
-    if source.shape != target.shape:
-        raise ValueError(f"{name} has shape {source.shape} instead of {target.shape}")
-    target[...] = source.astype(target.dtype)
+    def _hypotheses(self, frames: int) -> list[Hypothesis]:
+        lengths = self.header.integers("lengths")
+        disputed = self._emissions("beam_", frames)
+        example, count = self.start.search.best, len(lengths)
+        self._require(1 <= count <= _MAX_HYPOTHESES, f"expected 1 to {_MAX_HYPOTHESES} hypotheses, found {count}")
+        self._require(sum(lengths) == len(disputed), "the hypotheses' lengths do not add up")
+        scores = self._floats("beam_scores", (count,)).tolist()
+        predictions = self._floats("beam_predictions", (count, *example.prediction.shape))
+        states = self._floats("beam_states", (count, *example.state.shape))
+        ends = np.cumsum(lengths).tolist()
+        spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+        hypotheses = [
+            Hypothesis(disputed[span], score, prediction, state)
+            for span, score, prediction, state in zip(spans, scores, predictions, states, strict=True)
+        ]
+        self._require(len({h.tokens for h in hypotheses}) == count, "two hypotheses have the same tokens")
+        return hypotheses
+
+    def _emitted(self, clock: StreamClock, search: SearchState) -> Emissions:
+        emitted = self._emissions("", search.num_frames)
+        whole = clock.segment == 0
+        fits = len(emitted) == search.num_committed if whole else len(emitted) <= search.num_committed
+        self._require(fits, f"{len(emitted)} tokens were emitted, but {search.num_committed} committed")
+        self._require(not whole or clock.segment_start == 0, "the first segment begins at frame 0")
+        return emitted
+
+    def _emissions(self, prefix: str, num_frames: int) -> Emissions:
+        tokens = self._integers(f"{prefix}tokens", len(self.table.pieces))
+        frames = self._integers(f"{prefix}timestamps", num_frames)
+        return Emissions(tokens, frames, tuple(self._floats(f"{prefix}log_probs").tolist()))
+
+    def _floats(self, name: str, shape: tuple[int, ...] | None = None) -> FloatArray:
+        """A float32 array of finite numbers: of this shape, or else a row."""
+        found = self._array(name, np.dtype(np.float32), shape)
+        self._require(bool(np.isfinite(found).all()), f"{name} must be finite")
+        return found.astype(np.float32)
+
+    def _integers(self, name: str, end: int) -> tuple[int, ...]:
+        """A row of integers from 0 to below `end`."""
+        integers: list[int] = self._array(name, np.dtype(np.int64), None).tolist()
+        self._require(all(0 <= value < end for value in integers), f"{name} must lie below {end}")
+        return tuple(integers)
+
+    def _array(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> Array:
+        self._require(name in self.arrays, f"array {name!r} is missing")
+        found = self.arrays[name]
+        fits = found.dtype == dtype and (found.ndim == 1 if shape is None else found.shape == shape)
+        self._require(fits, f"{name} is {found.dtype} of shape {found.shape}, which does not fit")
+        return found

@@ -8,6 +8,7 @@ from math import exp
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.recognition.result import Word
+from emf.runtime.search.emissions import Emissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,17 @@ class Transcript:
     closed_words: tuple[Word, ...] = ()
     open_word: tuple[int, ...] = ()
 
-    def extended(
-        self, spelling: Spelling, token_ids: Sequence[int], frames: Sequence[int], log_probs: Sequence[float]
-    ) -> "Transcript":
-        """This with more tokens, their encoder frames and log-probabilities behind it."""
-        if not token_ids:
+    def up_to(self, spelling: Spelling, emissions: Emissions) -> "Transcript":
+        """The transcript of these tokens, the first of which are this one's; only the others are spelled out."""
+        return self.extended(spelling, emissions[len(self.token_ids) :])
+
+    def extended(self, spelling: Spelling, emissions: Emissions) -> "Transcript":
+        """This with more tokens behind it."""
+        if not emissions:
             return self
-        table = spelling.table
+        table, token_ids = spelling.table, emissions.tokens
         # What was committed may have been aligned later by another hypothesis: time does not run backwards.
-        in_order = list(accumulate(frames, max, initial=self.last_frame))[1:]
+        in_order = list(accumulate(emissions.frames, max, initial=self.last_frame))[1:]
         groups = [list(self.open_word)] if self.open_word else []
         for index, token in enumerate(token_ids, start=len(self.token_ids)):
             if token in table.hidden_ids:
@@ -69,7 +72,7 @@ class Transcript:
             (*self.token_ids, *token_ids),
             (*self.tokens, *(table.pieces[token] for token in token_ids)),
             (*self.timestamps, *(frame * spelling.seconds_per_frame for frame in in_order)),
-            (*self.log_probs, *log_probs),
+            (*self.log_probs, *emissions.log_probs),
             table.continued(self.text, token_ids),
             in_order[-1],
         )

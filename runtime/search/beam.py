@@ -5,50 +5,60 @@ frame. Hypotheses with the same tokens are merged by adding their probabilities.
 kept in the precision of the log-probabilities, because near-ties decide the beam and torchaudio keeps them so.
 """
 
-from typing import cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.search.hypothesis import (
-    Extend,
-    Hypothesis,
-    Predicted,
-    Search,
-    SearchOptions,
-    SearchState,
-    extend,
-    extension_gains,
-    num_candidates,
-    ranked,
-    within_threshold,
-)
+from emf.runtime.search.candidates import extension_gains, num_candidates
+from emf.runtime.search.hypothesis import Hypothesis, SearchState, ranked, within_threshold
 from emf.runtime.search.join_table import JoinTable
 from emf.runtime.search.model import Joined
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.requests import Asking, Predicted, Search, predict
 
 Finished = dict[tuple[int, ...], Hypothesis]
+"""Hypotheses that ended the frame with a blank, by their tokens."""
 
 BEAM_LENGTH_OFFSET = 2
 """Added to the number of tokens in the ranking: torchaudio counts the initial blank as a token, and adds 1."""
 
 
-def beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions) -> Search:
+class _Extension(NamedTuple):
+    """A hypothesis that may be extended by a token.
+
+    Attributes:
+        base: the hypothesis.
+        token: id of the token.
+        log_prob: log-probability of the token alone.
+        score: of the hypothesis with it.
+        tokens: of the hypothesis with it.
+    """
+
+    base: Hypothesis
+    token: int
+    log_prob: float
+    score: float
+    tokens: tuple[int, ...]
+
+
+def beam_search(encodings: FloatArray, state: SearchState, options: SearchOptions, look_ahead: bool) -> Search:
     """Search the frames of one step.
 
     Args:
         encodings: encoder frames, shape (frames, encoding_dim).
         state: the search so far.
         options: beam width and threshold, tokens a frame.
+        look_ahead: see `JoinTable`.
 
     Returns:
         The state after the last frame, hypotheses ranked as torchaudio does.
     """
     hypotheses = list(state.hypotheses)
-    top_k = num_candidates(state, options)
-    table = JoinTable(encodings, top_k, options.look_ahead)
+    table = JoinTable(encodings, num_candidates(state, options), look_ahead)
     for offset in range(len(encodings)):
-        time = state.num_frames + offset
+        frame = state.num_frames + offset
         active, finished = hypotheses, Finished()
         predicted = {h.tokens: (h.prediction, h.state) for h in active}
         for expansion in range(options.step_max_tokens + 1):
@@ -58,22 +68,16 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
             if expansion == options.step_max_tokens:
                 break
             candidates = scores[:, None] + extension_gains(active, joined, state)
-            sources, tokens, log_probs, totals = _best_extensions(candidates, joined, finished, options)
-            if not len(sources):
+            extensions = _best_extensions(active, candidates, joined, finished, options)
+            if not extensions:
                 break
-            extended = [(*active[source].tokens, token) for source, token in zip(sources, tokens, strict=True)]
-            missing = [index for index, sequence in enumerate(extended) if sequence not in predicted]
-            if missing:
-                answer = yield Extend([tokens[i] for i in missing], [active[sources[i]].state for i in missing])
-                predicted |= zip([extended[i] for i in missing], cast(Predicted, answer), strict=True)
+            yield from _predict_missing(extensions, predicted)
             active = [
-                extend(active[source], token, time, log_prob, total, predicted[sequence], state)
-                for sequence, source, token, log_prob, total in zip(
-                    extended, sources, tokens, log_probs, totals, strict=True
-                )
+                state.extend(base, token, frame, log_prob, score, predicted[tokens])
+                for base, token, log_prob, score, tokens in extensions
             ]
         hypotheses = ranked(finished.values(), state.num_committed, BEAM_LENGTH_OFFSET)[: options.beam_width]
-        hypotheses = within_threshold(hypotheses, options)
+        hypotheses = within_threshold(hypotheses, options.beam_threshold)
     return state.after(hypotheses, len(encodings))
 
 
@@ -85,19 +89,15 @@ def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) ->
             finished[hypothesis.tokens] = hypothesis._replace(score=float(total))
             continue
         merged = float(np.logaddexp(totals.dtype.type(other.score), total))
-        # The alignment kept, and with it the timestamps, is the more probable one.
+        # The alignment kept, and with it the frames, is the more probable one.
         likelier = hypothesis if total > other.score else other
         finished[hypothesis.tokens] = likelier._replace(score=merged)
 
 
 def _best_extensions(
-    candidates: FloatArray, joined: Joined, finished: Finished, options: SearchOptions
-) -> tuple[list[int], list[int], list[float], list[float]]:
-    """The best extensions of all active hypotheses that can still enter the beam.
-
-    Returns:
-        Index of the hypothesis extended, token, its log-probability, and the new score.
-    """
+    active: list[Hypothesis], candidates: FloatArray, joined: Joined, finished: Finished, options: SearchOptions
+) -> list[_Extension]:
+    """The best extensions of all active hypotheses that can still enter the beam, best first."""
     candidates = candidates.reshape(-1)
     order: npt.NDArray[np.intp] = np.argsort(-candidates, kind="stable")[: options.beam_width]
     scores = sorted(h.score for h in finished.values())
@@ -106,9 +106,19 @@ def _best_extensions(
         floor = max(floor, scores[-options.beam_width])
     order = order[candidates[order] > floor]
     sources = order // joined.top.shape[1]
-    return (
-        sources.tolist(),
-        joined.top_ids.reshape(-1)[order].tolist(),
-        joined.top.reshape(-1)[order].tolist(),
-        candidates[order].tolist(),
-    )
+    tokens, log_probs = joined.top_ids.reshape(-1)[order], joined.top.reshape(-1)[order]
+    columns = zip(sources.tolist(), tokens.tolist(), log_probs.tolist(), candidates[order].tolist(), strict=True)
+    return [
+        _Extension(active[source], token, log_prob, score, (*active[source].tokens, token))
+        for source, token, log_prob, score in columns
+    ]
+
+
+def _predict_missing(
+    extensions: list[_Extension], predicted: dict[tuple[int, ...], tuple[FloatArray, FloatArray]]
+) -> Asking[None]:
+    """Ask for the predictions that this frame did not bring up before."""
+    missing = [extension for extension in extensions if extension.tokens not in predicted]
+    if missing:
+        answer: Predicted = yield from predict([e.token for e in missing], [e.base.state for e in missing])
+        predicted |= zip([e.tokens for e in missing], answer, strict=True)

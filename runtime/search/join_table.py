@@ -1,13 +1,13 @@
-"""What the joiner says of a stream's hypotheses at the frames of one step, asked for in few calls."""
+"""The joiner's answers for a stream's hypotheses at the frames of one step, asked for in few calls."""
 
-from collections.abc import Generator, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.search.hypothesis import Hypothesis, Join, Predicted
+from emf.runtime.search.hypothesis import Hypothesis
 from emf.runtime.search.model import Joined
+from emf.runtime.search.requests import Asking, join
 
 
 class JoinTable:
@@ -28,11 +28,11 @@ class JoinTable:
         self._rows: dict[tuple[int, ...], int] = {}
         self._answers: list[Joined | None] = [None] * len(encodings)
 
-    def look_up(self, hypotheses: Sequence[Hypothesis], offset: int) -> Generator[Join, Joined | Predicted, Joined]:
+    def look_up(self, hypotheses: Sequence[Hypothesis], offset: int) -> Asking[Joined]:
         """The joiner's answers for some hypotheses at one frame; asks for those not yet known.
 
         Args:
-            hypotheses: whose tokens tell them apart.
+            hypotheses: told apart by their tokens.
             offset: of the frame in the step; never less than before.
         """
         if self._answers[offset] is None:
@@ -40,7 +40,7 @@ class JoinTable:
         missing = [h for h in hypotheses if h.tokens not in self._rows]
         if missing:
             frames = self._encodings[offset:] if self._look_ahead else self._encodings[offset : offset + 1]
-            answer = cast(Joined, (yield Join(frames, [h.prediction for h in missing], self._top_k)))
+            answer = yield from join(frames, [h.prediction for h in missing], self._top_k)
             for index, part in enumerate(_split(answer, len(frames)), offset):
                 self._answers[index] = _stack(self._answers[index], part)
             self._rows |= {h.tokens: row for row, h in enumerate(missing, len(self._rows))}

@@ -1,26 +1,63 @@
-"""The loop that runs the searches of all streams and asks the model once for what they want."""
+"""The search of a batch of streams: the reference implementation of `Advance`.
+
+It runs the searches of all streams side by side and asks the model once for what they want.
+"""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.search.hypothesis import Extend, Hypothesis, Join, Predicted, Search, SearchOptions, SearchState
+from emf.runtime.search.emissions import NOTHING
+from emf.runtime.search.hypothesis import Hypothesis, SearchState
+from emf.runtime.search.methods import METHODS
 from emf.runtime.search.model import Joined, Model
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.requests import Answer, Join, Predict, Predicted, Request, Search
+
+
+class Advance(Protocol):
+    """The seam: whatever searches a step of a batch of streams, one by one or all at once."""
+
+    def __call__(
+        self, encodings: FloatArray, states: Sequence[SearchState], model: Model, options: SearchOptions
+    ) -> list[SearchState]:
+        """Search one step.
+
+        Args:
+            encodings: encoder frames of the step, shape (streams, frames, encoding_dim).
+            states: the search of each stream so far.
+            model: predictor and joiner.
+            options: the same for all streams.
+
+        Returns:
+            The state of each stream after the step's last frame.
+        """
 
 
 def initial_search_state(model: Model, blank_id: int, lstm_state: FloatArray) -> SearchState:
     """One empty hypothesis: the predictor has seen the blank, as in torchaudio's `_init_b_hypos`."""
     predictions, states = model.predict(np.array([blank_id], np.int64), lstm_state[None])
-    return SearchState((Hypothesis((), (), (), 0.0, predictions[0], states[0]),))
+    return SearchState((Hypothesis(NOTHING, 0.0, predictions[0], states[0]),))
+
+
+def advance(
+    encodings: FloatArray, states: Sequence[SearchState], model: Model, options: SearchOptions
+) -> list[SearchState]:
+    """One step of every stream with the generators that read like the paper; see `Advance`."""
+    search = METHODS[options.decoding_method].search
+    look_ahead = len(states) == 1
+    searches = [search(frames, state, options, look_ahead) for frames, state in zip(encodings, states, strict=True)]
+    return run_searches(searches, model, options)
 
 
 def run_searches(searches: Sequence[Search], model: Model, options: SearchOptions) -> list[SearchState]:
     """Run one search a stream to its end, batching what they ask of the model."""
     results: dict[int, SearchState] = {}
-    requests: dict[int, Join | Extend] = {}
+    requests: dict[int, Request] = {}
 
-    def resume(index: int, answer: Joined | Predicted | None) -> None:
+    def resume(index: int, answer: Answer | None) -> None:
         try:
             requests[index] = next(searches[index]) if answer is None else searches[index].send(answer)
         except StopIteration as stop:
@@ -31,12 +68,12 @@ def run_searches(searches: Sequence[Search], model: Model, options: SearchOption
         resume(index, None)
     while requests:
         joins = {index: request for index, request in requests.items() if isinstance(request, Join)}
-        extensions = {index: request for index, request in requests.items() if isinstance(request, Extend)}
+        predictions = {index: request for index, request in requests.items() if isinstance(request, Predict)}
         if joins:
             for index, joined in zip(joins, _join_all(list(joins.values()), model, options), strict=True):
                 resume(index, joined)
-        if extensions:
-            for index, predicted in zip(extensions, _extend_all(list(extensions.values()), model), strict=True):
+        if predictions:
+            for index, predicted in zip(predictions, _predict_all(list(predictions.values()), model), strict=True):
                 resume(index, predicted)
     return [results[index] for index in range(len(searches))]
 
@@ -57,7 +94,7 @@ def _join_all(requests: Sequence[Join], model: Model, options: SearchOptions) ->
     ]
 
 
-def _extend_all(requests: Sequence[Extend], model: Model) -> list[Predicted]:
+def _predict_all(requests: Sequence[Predict], model: Model) -> list[Predicted]:
     tokens = np.array([token for request in requests for token in request.tokens], np.int64)
     states = np.stack([state for request in requests for state in request.states])
     predictions, new_states = model.predict(tokens, states)

@@ -8,6 +8,7 @@ from emf.quantize.calibration import CalibrationOptions, calibrate
 from emf.quantize.recipe import make_recipe
 from emf.quantize.variant import VariantRequest, add_variant
 from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.signals import speech_like
@@ -38,5 +39,5 @@ def test_size_ratio(manifest: Manifest, backend: str, precision: str) -> None:
     if f"{backend}/{precision}" not in manifest.variants:
         assert (backend, precision) == ("onnxruntime", "bf16")
         return
-    small, large = (manifest.variant(backend, name)["encoder"].bytes for name in (precision, "fp32"))
+    small, large = (manifest.variant(Variant(backend, name))["encoder"].bytes for name in (precision, "fp32"))
     assert small < RATIOS[precision] * large

@@ -18,6 +18,7 @@ from emf.quantize.variant import PROVENANCE, VariantRequest, add_variant
 from emf.runtime import ArtifactError, Recognizer, UsageError
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS, check, open_session
 from tests.signals import SAMPLE_RATE, speech_like
 
@@ -40,11 +41,11 @@ def manifest(quantized: Path) -> Manifest:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_weights_have_the_bits_they_should(manifest: Manifest, name: str) -> None:
     backend, _, precision = name.partition("/")
-    encoder = manifest.variant(backend, precision)["encoder"]
+    encoder = manifest.variant(Variant(backend, precision))["encoder"]
     found = {kind: size for kind, size in weight_bytes(manifest, encoder).items() if "64" not in kind}
     low = sum(size for kind, size in found.items() if kind in LOW_BITS[precision])
     assert low > 0
-    floats = weight_bytes(manifest, manifest.variant(backend, "fp32")["encoder"])["float32"]
+    floats = weight_bytes(manifest, manifest.variant(Variant(backend, "fp32"))["encoder"])["float32"]
     assert found.get("float32", 0) < FLOATS_LEFT * floats
 
 
@@ -53,8 +54,8 @@ def test_graphs_take_and_give_what_the_float_ones_do(
     manifest: Manifest, calibration: CalibrationSet, name: str
 ) -> None:
     backend, _, precision = name.partition("/")
-    for graph, source in manifest.variant(backend, "fp32").items():
-        spec = manifest.variant(backend, precision)[graph]
+    for graph, source in manifest.variant(Variant(backend, "fp32")).items():
+        spec = manifest.variant(Variant(backend, precision))[graph]
         assert (spec.inputs, spec.outputs, spec.states) == (source.inputs, source.outputs, source.states)
         outputs = open_session(manifest, spec, 1).run(
             calibration.samples[graph][-1], [tensor.name for tensor in spec.outputs]
@@ -96,7 +97,7 @@ def test_seven_bit_weights_use_half_of_the_range(
 ) -> None:
     recipe = make_recipe("int8", {"encoder": "fp32", "predictor": "fp32"}, seven_bit_weights)
     manifest = add_variant(artifact, VariantRequest("int8", recipe, ("onnxruntime",)), calibration)
-    model = onnx.load(manifest.path(manifest.variant("onnxruntime", "int8")["joiner"].files[0]))
+    model = onnx.load(manifest.path(manifest.variant(Variant("onnxruntime", "int8"))["joiner"].files[0]))
     weights = [numpy_helper.to_array(t) for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
     matrices = [weight.astype(np.int64) for weight in weights if weight.ndim == 2]
     assert len(matrices) == 1
@@ -105,7 +106,7 @@ def test_seven_bit_weights_use_half_of_the_range(
 
 @pytest.mark.parametrize("precision", ["int8", "int8-weight"])
 def test_onnx_runtime_runs_integer_kernels(manifest: Manifest, calibration: CalibrationSet, precision: str) -> None:
-    graphs = manifest.variant("onnxruntime", precision)
+    graphs = manifest.variant(Variant("onnxruntime", precision))
     for graph in GRAPH_NAMES:
         operators = profile_graph(manifest, graphs[graph], calibration.samples[graph][:3], 1)
         calls = {entry.operator: entry.calls for entry in operators}
@@ -119,7 +120,7 @@ def test_onnx_runtime_runs_integer_kernels(manifest: Manifest, calibration: Cali
 def test_engine_properties_are_stated(manifest: Manifest) -> None:
     expected = {"int8": ("f32", "0"), "int8-weight": ("f32", "64"), "int4-weight": ("f32", "64"), "bf16": ("bf16", "0")}
     for precision, (hint, group) in expected.items():
-        for graph in manifest.variant("openvino", precision).values():
+        for graph in manifest.variant(Variant("openvino", precision)).values():
             assert graph.properties == {
                 "INFERENCE_PRECISION_HINT": hint,
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
@@ -130,7 +131,7 @@ def test_float_components_share_the_float_variants_files(artifact: Path, calibra
     recipe = make_recipe("int8", {"encoder": "fp32", "predictor": "fp32"})
     manifest = add_variant(artifact, VariantRequest(recipe.name, recipe, BACKENDS), calibration)
     for backend in BACKENDS:
-        mixed, floats = manifest.variant(backend, "fp32+fp32+int8"), manifest.variant(backend, "fp32")
+        mixed, floats = manifest.variant(Variant(backend, "fp32+fp32+int8")), manifest.variant(Variant(backend, "fp32"))
         assert mixed["encoder"].files == floats["encoder"].files
         assert mixed["joiner"].files != floats["joiner"].files
         assert Recognizer.load(artifact, backend=backend, precision="fp32+fp32+int8", beam_width=2)

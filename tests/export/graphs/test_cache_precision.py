@@ -9,6 +9,7 @@ from emf.export.artifact import ATOL, ExportOptions, export_artifact
 from emf.export.parity.verify import Verification
 from emf.runtime import Recognizer
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.session import BACKENDS
 from tests.oracle import source
@@ -37,7 +38,7 @@ def test_tokens_stay_and_the_deviation_is_told(halved: tuple[Path, Verification]
 def test_a_stream_keeps_half_the_bytes(halved: tuple[Path, Verification], backend: str) -> None:
     recognizer = Recognizer.load(halved[0], backend=backend, num_threads=1)
     cache = recognizer.transducer.initial_encoder_state().arrays["attention_cache"]
-    specs = {t.name: t for t in read_manifest(halved[0]).variant(backend, "fp32")["encoder"].inputs}
+    specs = {t.name: t for t in read_manifest(halved[0]).variant(Variant(backend, "fp32"))["encoder"].inputs}
     assert cache.dtype == np.float16 and specs["attention_cache"].dtype == "float16"
     assert recognizer.transducer.initial_encoder_state().arrays["past_length"].dtype == np.int64
 

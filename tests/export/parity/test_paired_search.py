@@ -10,10 +10,10 @@ import torch
 
 from emf.export.parity.paired_search import PairedSearch
 from emf.runtime.arrays import FloatArray
-from emf.runtime.search.beam import beam_search
-from emf.runtime.search.hypothesis import Hypothesis, SearchOptions
+from emf.runtime.search.hypothesis import Hypothesis
 from emf.runtime.search.model import Joined, Model
-from emf.runtime.search.run import run_searches
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.run import advance
 from tests.oracle import TorchModel, encode, source
 from tests.signals import speech_like
 
@@ -50,11 +50,11 @@ def as_torchaudios(hypotheses: Sequence[Hypothesis], blank_id: int) -> list[Any]
 def test_repeats_our_search_and_measures_how_far_the_numbers_lie_apart(name: str, by: float) -> None:
     model = source(name)
     blank_id = model.geometry.num_symbols - 1
-    other, options = OtherModel(TorchModel(model.rnnt, blank_id), by), SearchOptions(WIDTH)
+    other, options = OtherModel(TorchModel(model.rnnt, blank_id), by), SearchOptions(beam_width=WIDTH)
     state = TorchModel(model.rnnt, blank_id).start()
     for encoding in encode(model.rnnt, speech_like(2.0), model.frontend, model.geometry):
         frames = encoding.numpy()
-        (after,) = run_searches([beam_search(frames, state, options)], other, options)
+        (after,) = advance(frames[None], [state], other, options)
         search = PairedSearch(model, other, WIDTH)
         found = search.run((frames, frames), state.hypotheses, as_torchaudios(state.hypotheses, blank_id))
         assert [tokens for tokens, _ in found] == [h.tokens for h in after.hypotheses]

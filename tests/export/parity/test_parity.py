@@ -5,6 +5,7 @@ import pytest
 
 from emf.export.artifact import metadata_of
 from emf.export.parity.verify import Verification, verify
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from emf.runtime.recognition.recognizer import Recognizer
 from tests.conftest import VERIFY_SECONDS, Export
@@ -76,7 +77,7 @@ def test_recognizers_open_every_configuration(exported: Export, name: str, backe
 @configs
 def test_graphs_are_flat_and_their_batch_is_free(exported: Export, name: str) -> None:
     artifact = exported(name)
-    for graph in artifact.manifest.variant("onnxruntime", "fp32").values():
+    for graph in artifact.manifest.variant(Variant("onnxruntime", "fp32")).values():
         proto = onnx.load(artifact.manifest.path(graph.files[0])).graph
         assert not {node.op_type for node in proto.node} & {"Loop", "If", "Scan"}
         for found, specs in ((proto.input, graph.inputs), (proto.output, graph.outputs)):
@@ -94,10 +95,10 @@ def test_essentials_stand_in_every_graph_file(exported: Export) -> None:
     expected = metadata_of(artifact.source)
     assert expected["blank_id"] == "32"
     assert expected["memory_size"] == "3"
-    for graph in artifact.manifest.variant("onnxruntime", "fp32").values():
+    for graph in artifact.manifest.variant(Variant("onnxruntime", "fp32")).values():
         proto = onnx.load(artifact.manifest.path(graph.files[0]))
         assert {prop.key: prop.value for prop in proto.metadata_props} == expected
-    for graph in artifact.manifest.variant("openvino", "fp32").values():
+    for graph in artifact.manifest.variant(Variant("openvino", "fp32")).values():
         model = openvino.Core().read_model(artifact.manifest.path(graph.files[0]))
         assert {name: model.get_rt_info(["emf", name]).astype(str) for name in expected} == expected
 

@@ -15,12 +15,13 @@ from onnx import numpy_helper
 
 from emf.export.artifact import ExportOptions, export_artifact
 from emf.export.parity.verify import verify
-from emf.runtime.arrays import Array
-from emf.runtime.artifact.manifest import Manifest, StateSpec
+from emf.runtime.arrays import Arrays
+from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import describe_file, read_manifest, write_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ToleranceError
+from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.inference.session import BACKENDS
-from emf.runtime.inference.transducer import EncoderState, _advance
 from tests.conftest import Export, Exported
 from tests.oracle import CONFIGS
 from tests.runtime.artifact.damage import copy_artifact
@@ -75,7 +76,7 @@ def spoiled(
     """A copy of an artifact in which the weights of one graph are changed, with the right checksums."""
     artifact = exported("like-base")
     manifest = read_manifest(copy_artifact(artifact.root, folder / "artifact"))
-    CHANGE[backend](manifest.path(manifest.variant(backend, "fp32")[graph].files[0]), change)
+    CHANGE[backend](manifest.path(manifest.variant(Variant(backend, "fp32"))[graph].files[0]), change)
     return artifact, with_new_checksums(manifest)
 
 
@@ -133,13 +134,16 @@ def test_other_scores_fail_even_within_the_tolerance(exported: Export) -> None:
 def test_a_state_written_to_the_wrong_place(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention does not depend on the order of cached frames, but on which of them are kept."""
 
-    def write_one_entry_further(owner: EncoderState, state: StateSpec, new: Array) -> None:
-        _advance(owner, state, new)
-        if state.update == "ring":
-            owner.arrays[state.input] = np.roll(owner.arrays[state.input], 1, axis=state.axis)
+    write = EncoderState.write
+
+    def write_one_entry_further(state: EncoderState, outputs: Arrays, row: int) -> None:
+        write(state, outputs, row)
+        for tensor in state.layout:
+            if tensor.spec.update == "ring":
+                state.arrays[tensor.name] = np.roll(state.arrays[tensor.name], 1, axis=tensor.spec.axis)
 
     artifact = exported("memory-tanh")
-    monkeypatch.setattr("emf.runtime.inference.transducer._advance", write_one_entry_further)
+    monkeypatch.setattr(EncoderState, "write", write_one_entry_further)
     with pytest.raises(ToleranceError, match=r"encoder\.attention_cache deviates.*chunk 0"):
         verify(artifact.source, artifact.manifest, SAMPLES, TENSOR)
 

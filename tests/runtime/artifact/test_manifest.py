@@ -11,6 +11,7 @@ from emf.runtime import ArtifactError, ArtifactNotFound, EmfError, Recognizer
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, verify_file, write_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from tests.runtime.artifact.damage import Place, change_bytes, copy_artifact, edited_manifest, put, remove
 from tests.signals import speech_like
@@ -47,8 +48,8 @@ def test_round_trip_of_a_calibration(tiny_artifact: Path, tmp_path: Path) -> Non
 def test_what_it_says(tiny_artifact: Path) -> None:
     manifest = read_manifest(tiny_artifact)
     assert manifest.backends == BACKENDS
-    assert manifest.variants == ("onnxruntime/fp32", "openvino/fp32")
-    assert set(manifest.variant("openvino", "fp32")) == {"encoder", "predictor", "joiner"}
+    assert manifest.variants == (Variant("onnxruntime", "fp32"), Variant("openvino", "fp32"))
+    assert set(manifest.variant(Variant("openvino", "fp32"))) == {"encoder", "predictor", "joiner"}
     assert manifest.geometry.step_length == 20
     assert manifest.geometry.frames_per_step == 4
     for graph in manifest.graphs:
@@ -61,14 +62,14 @@ def test_what_it_says(tiny_artifact: Path) -> None:
 
 def test_a_variant_that_is_not_there(tiny_artifact: Path) -> None:
     with pytest.raises(ArtifactError, match=r"openvino/int4.*holds onnxruntime/fp32, openvino/fp32"):
-        read_manifest(tiny_artifact).variant("openvino", "int4")
+        read_manifest(tiny_artifact).variant(Variant("openvino", "int4"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("index", range(4))
 def test_a_missing_file(artifact: Path, backend: str, index: int) -> None:
     manifest = read_manifest(artifact)
-    files = [manifest.vocabulary.file, *(g.files[-1] for g in manifest.variant(backend, "fp32").values())]
+    files = [manifest.vocabulary.file, *(g.files[-1] for g in manifest.variant(Variant(backend, "fp32")).values())]
     manifest.path(files[index]).unlink()
     error = load_error(artifact, backend=backend)
     assert isinstance(error, ArtifactNotFound | FileNotFoundError)
@@ -113,7 +114,7 @@ def test_a_damaged_file(artifact: Path, name: str, change: Callable[[bytearray],
 def test_a_graph_that_the_engine_refuses(artifact: Path, backend: str) -> None:
     """The checksum fits, the content does not."""
     manifest = read_manifest(artifact)
-    graph = manifest.variant(backend, "fp32")["joiner"]
+    graph = manifest.variant(Variant(backend, "fp32"))["joiner"]
     manifest.path(graph.files[0]).write_bytes(b"garbage " * 10)
     rewritten = [
         replace(g, files=(_described(artifact, g.files[0].path), *g.files[1:])) if g == graph else g

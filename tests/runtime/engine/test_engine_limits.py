@@ -220,7 +220,7 @@ def test_a_stream_that_fails_ends_alone(recognizer: Recognizer, gate: Callable[[
     with Engine(recognizer, max_streams=4, num_workers=num_workers) as engine:
         barrier = gate()
         streams = [recognizer.create_stream() for _ in range(4)]
-        barrier.broken = lambda stream: stream is streams[2] and stream.step == 3
+        barrier.broken = lambda stream: stream is streams[2] and stream.state.clock.step == 3
         handles = [engine.open(stream) for stream in streams]
         for handle in handles:
             handle.accept_waveform(SAMPLE_RATE, AUDIO)

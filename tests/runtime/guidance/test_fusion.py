@@ -1,7 +1,6 @@
 """Fusion: every word counts once, as soon as it has ended; against enumerations on models that are tables."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +12,21 @@ from emf.runtime import LanguageModel, UsageError
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.guidance.arpa import read_arpa
 from emf.runtime.guidance.fusion import Fusion
+from emf.runtime.guidance.guidance import Guidance, Place
 from emf.runtime.guidance.ngrams import Ngrams
-from emf.runtime.search.beam import BEAM_LENGTH_OFFSET, beam_search
-from emf.runtime.search.hypothesis import SearchMethod, SearchOptions, SearchState, end_words
-from emf.runtime.search.modified_beam import modified_beam_search
-from emf.runtime.search.run import run_searches
+from emf.runtime.search.hypothesis import SearchState
+from emf.runtime.search.methods import end_words
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.run import advance
 from tests.runtime.guidance.arpa_text import SMALL, text_score, to_arpa
+from tests.runtime.search.searching import search as search_table
 from tests.runtime.search.table_model import TableModel, all_scores
 from tests.tolerances import LOG_SUM
 
 PIECES = ("\u2581a", "b", "\u2581", "\u2581b", "<unk>", "a", "<blank>")
 TABLE = TokenTable(PIECES, frozenset({4, 6}))
 WEIGHT, WORD_SCORE = 0.7, 0.4
-guided = pytest.mark.parametrize("method", [beam_search, modified_beam_search])
+guided = pytest.mark.parametrize("method", ["beam", "modified_beam"])
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +49,9 @@ def expected_score(tokens: tuple[int, ...], ended: bool) -> float:
 
 
 def search(
-    method: SearchMethod, model: TableModel, options: SearchOptions, fusion: Fusion | None, pieces: int = 1
+    method: str, model: TableModel, options: SearchOptions, fusion: Fusion | None, pieces: int = 1
 ) -> SearchState:
-    state = replace(model.start(), fusion=fusion)
-    for frames in np.array_split(model.frames, pieces):
-        (state,) = run_searches([method(frames, state, options)], model, options)
-    return state
+    return search_table(advance, method, model, options, Guidance(fusion=fusion), pieces)
 
 
 @given(tokens=st.lists(st.integers(0, 5), max_size=10))
@@ -72,11 +70,11 @@ def test_every_word_counts_once(fusion: Fusion, tokens: list[int]) -> None:
 def test_wide_beam_search_adds_the_language_model_to_every_sequence(fusion: Fusion, seed: int, limit: int) -> None:
     model = TableModel(num_frames=3, num_tokens=2, seed=seed)
     acoustic = all_scores(model, limit)
-    state = search(beam_search, model, SearchOptions(1000, step_max_tokens=limit), fusion)
+    state = search("beam", model, SearchOptions(beam_width=1000, step_max_tokens=limit), fusion)
     running = {tokens: score + expected_score(tokens, ended=False) for tokens, score in acoustic.items()}
     assert {h.tokens: h.score for h in state.hypotheses} == pytest.approx(running, rel=LOG_SUM, abs=LOG_SUM)
     total = {tokens: score + expected_score(tokens, ended=True) for tokens, score in acoustic.items()}
-    ended = end_words(state, BEAM_LENGTH_OFFSET).hypotheses
+    ended = end_words(state, SearchOptions()).hypotheses
     assert {h.tokens: h.score for h in ended} == pytest.approx(total, rel=LOG_SUM, abs=LOG_SUM)
     assert [h.tokens for h in ended] == sorted(total, key=lambda t: total[t] / (len(t) + 2), reverse=True)
     without = sorted(acoustic, key=lambda t: acoustic[t] / (len(t) + 2), reverse=True)
@@ -100,28 +98,28 @@ def test_modified_beam_search_prunes_and_ranks_with_the_language_model(fusion: F
         for tokens, score in sorted(candidates, key=lambda c: -c[1])[:width]:
             merged[tokens] = float(np.logaddexp(merged.get(tokens, -math.inf), score))
         beam = sorted(merged.items(), key=lambda c: c[1] / (len(c[0]) + 1), reverse=True)
-    state = search(modified_beam_search, model, SearchOptions(width), fusion)
+    state = search("modified_beam", model, SearchOptions(beam_width=width), fusion)
     assert [h.tokens for h in state.hypotheses] == [tokens for tokens, _ in beam]
     assert [h.score for h in state.hypotheses] == pytest.approx([score for _, score in beam], rel=1e-4)
-    without = search(modified_beam_search, model, SearchOptions(width), None)
+    without = search("modified_beam", model, SearchOptions(beam_width=width), None)
     assert state.hypotheses[0].tokens != without.hypotheses[0].tokens, "it must have mattered"
 
 
 @guided
 @pytest.mark.parametrize("seed", range(4))
-def test_frames_may_come_in_any_pieces(fusion: Fusion, method: SearchMethod, seed: int) -> None:
-    model, options = TableModel(12, 6, seed, blank_bias=1.0), SearchOptions(4, step_max_tokens=3)
+def test_frames_may_come_in_any_pieces(fusion: Fusion, method: str, seed: int) -> None:
+    model, options = TableModel(12, 6, seed, blank_bias=1.0), SearchOptions(beam_width=4, step_max_tokens=3)
     assert search(method, model, options, fusion, pieces=5) == search(method, model, options, fusion)
 
 
 @guided
 @pytest.mark.parametrize("width", [1, 4, 20])
-def test_with_weight_0_nothing_changes(ngrams: Ngrams, method: SearchMethod, width: int) -> None:
-    model, options = TableModel(20, 6, blank_bias=1.0), SearchOptions(width, step_max_tokens=3)
+def test_with_weight_0_nothing_changes(ngrams: Ngrams, method: str, width: int) -> None:
+    model, options = TableModel(20, 6, blank_bias=1.0), SearchOptions(beam_width=width, step_max_tokens=3)
     state = search(method, model, options, Fusion(LanguageModel(ngrams, weight=0.0), TABLE))
-    ended = end_words(state, 2).hypotheses
+    ended = end_words(state, SearchOptions()).hypotheses
     without = search(method, model, options, None)
-    assert [h._replace(word=None) for h in state.hypotheses] == list(without.hypotheses)
+    assert [h._replace(place=Place()) for h in state.hypotheses] == list(without.hypotheses)
     assert {h.tokens: h.score for h in ended} == {h.tokens: h.score for h in without.hypotheses}
     assert without.hypotheses[0].tokens, "a table that says nothing tests nothing"
 

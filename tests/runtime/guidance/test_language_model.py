@@ -69,11 +69,12 @@ def test_the_last_word_counts_when_all_is_decoded(load: Load, model: LanguageMod
     stream = recognizer.create_stream(language_model=model)
     (result,) = decode(recognizer, [stream], [AUDIO[:samples]])
     expected = {
-        recognizer.tokens.text((*stream.tokens, *h.tokens)): h.score + (h.word.ending if h.word else 0.0)
-        for h in stream.search_state.hypotheses
+        recognizer.tokens.text((*stream.state.emitted.tokens, *h.tokens)): h.score
+        + (h.place.word.ending if h.place.word else 0.0)
+        for h in stream.state.search.hypotheses
     }
     assert {a.text: a.score for a in result.nbest} == expected
-    open_words = [h.word.word for h in stream.search_state.hypotheses if h.word]
+    open_words = [h.place.word.word for h in stream.state.search.hypotheses if h.place.word]
     assert samples < 64_000 or any(open_words), "a recording without an open word tests nothing"
 
 
@@ -155,7 +156,7 @@ def test_another_language_model_is_refused(load: Load, model: LanguageModel, tmp
         with pytest.raises(SnapshotError, match="another language model"):
             recognizer.restore_stream(blob, language_model=other)
     plain = recognizer.restore_stream(recognizer.create_stream().snapshot(), language_model=model)
-    assert plain.search_state.fusion is None, "a stream without one goes on without one"
+    assert plain.state.search.guidance.fusion is None, "a stream without one goes on without one"
 
 
 @pytest.mark.parametrize(

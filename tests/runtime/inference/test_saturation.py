@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference import saturation
 
 INT8, SEVEN_BITS = {"precision": "int8"}, {"precision": "int8", "seven_bit_weights": True}
@@ -44,5 +45,5 @@ def test_warns_of_full_range_weights_without_vnni(
 ) -> None:
     monkeypatch.setattr(saturation, "instruction_sets", lambda: sets)
     with caplog.at_level(logging.WARNING):
-        saturation.warn_of_saturation(replace(read_manifest(tiny_artifact), provenance=known), backend, "int8")
+        saturation.warn_of_saturation(replace(read_manifest(tiny_artifact), provenance=known), Variant(backend, "int8"))
     assert ("--seven-bit-weights" in caplog.text) is warns

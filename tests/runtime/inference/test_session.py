@@ -16,15 +16,16 @@ from emf.runtime import ArtifactError, MissingDependency, Recognizer, UsageError
 from emf.runtime.arrays import Arrays
 from emf.runtime.artifact.manifest import GraphSpec, Manifest, TensorSpec
 from emf.runtime.artifact.manifest_file import read_manifest
-from emf.runtime.inference import session_openvino
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS, Session, check, open_session
+from emf.runtime.inference.session_openvino import OpenVinoSession, compile_graph
 from tests.tolerances import TENSOR
 
 RANDOM = np.random.default_rng(0)
 
 
 def open_graph(manifest: Manifest, backend: str, name: str) -> tuple[GraphSpec, Session]:
-    graph = manifest.variant(backend, "fp32")[name]
+    graph = manifest.variant(Variant(backend, "fp32"))[name]
     return graph, open_session(manifest, graph, num_threads=1)
 
 
@@ -93,7 +94,7 @@ def test_a_missing_engine_names_the_extra(tiny_artifact: Path, monkeypatch: pyte
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
         return original(name, *arguments, **keywords)
 
-    module = f"emf.runtime.session_{package}"
+    module = f"emf.runtime.inference.session_{package}"
     importlib.import_module(module)
     monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", refuse)
@@ -119,7 +120,7 @@ def test_a_property_that_the_engine_refuses(tiny_artifact: Path, backend_propert
 
     backend, name = backend_property
     manifest = read_manifest(tiny_artifact)
-    graph = replace(manifest.variant(backend, "fp32")["joiner"], properties={name: "1"})
+    graph = replace(manifest.variant(Variant(backend, "fp32"))["joiner"], properties={name: "1"})
     with pytest.raises(ArtifactError) as caught:
         open_session(manifest, graph, 1)
     assert "\n" not in str(caught.value)
@@ -137,25 +138,22 @@ def test_check_refuses_other_shapes_and_types(shape: tuple[int, ...], dtype: typ
 
 def test_openvino_compiles_for_the_sizes_it_is_given(tiny_artifact: Path) -> None:
     manifest = read_manifest(tiny_artifact)
-    session = open_session(manifest, manifest.variant("openvino", "fp32")["joiner"], 1, sizes=(2, 6))
+    session = open_session(manifest, manifest.variant(Variant("openvino", "fp32"))["joiner"], 1, sizes=(2, 6))
     assert {size for rows in range(1, 40) for size in session.blocks(rows)} == {2, 6}
 
 
-def test_openvino_runs_sizes_that_are_ready_while_another_is_compiled(
-    tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compile_graph, compiling, go_on = session_openvino._compile, Event(), Event()
+def test_openvino_runs_sizes_that_are_ready_while_another_is_compiled(tiny_artifact: Path) -> None:
+    manifest, compiling, go_on = read_manifest(tiny_artifact), Event(), Event()
+    graph = manifest.variant(Variant("openvino", "fp32"))["joiner"]
+    axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
 
-    def compile_slowly(path: str, num_rows: int, *rest: Any) -> openvino.CompiledModel:
+    def compile_slowly(num_rows: int) -> openvino.CompiledModel:
         if num_rows == 6:
             compiling.set()
             assert go_on.wait(30)
-        return compile_graph(path, num_rows, *rest)
+        return compile_graph(str(manifest.path(graph.files[0])), num_rows, axes, {}, None)
 
-    monkeypatch.setattr(session_openvino, "_compile", compile_slowly)
-    manifest = read_manifest(tiny_artifact)
-    graph = manifest.variant("openvino", "fp32")["joiner"]
-    session = open_session(manifest, graph, 1, sizes=(2, 6))
+    session = OpenVinoSession(compile_slowly, (2, 6), axes)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(session.run, random_inputs(graph, 6), ["top_ids"])
         assert compiling.wait(30)
@@ -173,7 +171,7 @@ def test_a_batch_in_blocks_gives_what_its_rows_give_alone(
     tiny_artifact: Path, backend: str, name: str, rows: int
 ) -> None:
     manifest = read_manifest(tiny_artifact)
-    graph = manifest.variant(backend, "fp32")[name]
+    graph = manifest.variant(Variant(backend, "fp32"))[name]
     session = open_session(manifest, graph, 1, sizes=(2, 6))
     inputs, wanted = random_inputs(graph, rows), [spec.name for spec in graph.outputs]
     together = session.run(inputs, wanted)
@@ -199,7 +197,7 @@ def test_warming_up_changes_no_result(tiny_artifact: Path, backend: str, name: s
 
 def test_compiled_graphs_are_kept_where_asked(tiny_artifact: Path, tmp_path: Path) -> None:
     manifest, cache = read_manifest(tiny_artifact), tmp_path / "cache"
-    graph = manifest.variant("openvino", "fp32")["encoder"]
+    graph = manifest.variant(Variant("openvino", "fp32"))["encoder"]
     inputs, wanted = random_inputs(graph, 3), [spec.name for spec in graph.outputs]
     first = open_session(manifest, graph, 1, cache).run(inputs, wanted)
     kept = sorted(path.relative_to(cache) for path in cache.rglob("*.blob"))
@@ -207,7 +205,7 @@ def test_compiled_graphs_are_kept_where_asked(tiny_artifact: Path, tmp_path: Pat
     assert kept and kept == sorted(path.relative_to(cache) for path in cache.rglob("*.blob"))
     for key in wanted:
         np.testing.assert_array_equal(first[key], again[key])
-    open_session(manifest, manifest.variant("openvino", "fp32")["joiner"], 1, cache)
+    open_session(manifest, manifest.variant(Variant("openvino", "fp32"))["joiner"], 1, cache)
     assert len(list(cache.iterdir())) == 2, "every graph has a folder named for its checksums"
 
 
@@ -216,6 +214,6 @@ def test_a_cache_that_cannot_be_used_is_told(
 ) -> None:
     manifest, cache = read_manifest(tiny_artifact), tmp_path / "no folder"
     cache.write_text("in the way")
-    graph = manifest.variant("openvino", "fp32")["joiner"]
+    graph = manifest.variant(Variant("openvino", "fp32"))["joiner"]
     assert open_session(manifest, graph, 1, cache).run(random_inputs(graph, 1), ["top_ids"])
     assert "going on without" in caplog.text

@@ -10,23 +10,37 @@ from hypothesis import strategies as st
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Frontend, Geometry
 from emf.runtime.audio.features import FRONTENDS, feature_extractor
-from emf.runtime.inference.transducer import EncoderState
+from emf.runtime.inference.encoder_state import EncoderState
+from emf.runtime.inference.transducer import EncodedStep
+from emf.runtime.recognition.batch_step import DecodedStep
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.stream_settings import StreamSettings
+from emf.runtime.recognition.stream_state import StreamState
+from emf.runtime.search.emissions import NOTHING
 from emf.runtime.search.hypothesis import Hypothesis, SearchState
 from tests.signals import SAMPLE_RATE, speech_like
 
 GEOMETRY = Geometry(20, 16, 4, 30, 0, 4, 24, 33)
 FRONTEND = Frontend(SAMPLE_RATE, 400, 160, 20, (14.0,) * 20, (0.3,) * 20)
-EMPTY = SearchState((Hypothesis((), (), (), 0.0, np.zeros(1, np.float32), np.zeros(1, np.float32)),))
+EMPTY = SearchState((Hypothesis(NOTHING, 0.0, np.zeros(1, np.float32), np.zeros(1, np.float32)),))
 RATES = [16_000, 8_000, 44_100]
 AUDIO = {rate: speech_like(1.0, seed=5, sample_rate=rate) for rate in RATES}
 
 
 def make_stream(mode: str, tail_padding: float = 0.0) -> Stream:
     extractor = feature_extractor(mode, FRONTEND, GEOMETRY)
-    settings = StreamSettings(extractor, SAMPLE_RATE, tail_padding, stable_frames=None, identity={})
-    return Stream(settings, EncoderState({}), EMPTY)
+    settings = StreamSettings(
+        extractor, SAMPLE_RATE, GEOMETRY.frames_per_step, tail_padding, stable_frames=None, identity={}
+    )
+    return Stream(settings, StreamState(EncoderState((), {}, {}), EMPTY))
+
+
+def next_chunk(stream: Stream) -> FloatArray:
+    """Features of the next step, after which the stream goes on without a model."""
+    extractor, state = stream.settings.extractor, stream.state
+    features = extractor.extract(state.audio, state.clock.step)
+    DecodedStep([stream], EncodedStep(features, []), [EMPTY]).commit()
+    return features
 
 
 def chunks_of(stream: Stream, rate: int, pieces: Sequence[FloatArray]) -> list[FloatArray]:
@@ -38,8 +52,7 @@ def chunks_of(stream: Stream, rate: int, pieces: Sequence[FloatArray]) -> list[F
         else:
             stream.accept_waveform(rate, piece)
         while stream.is_ready:
-            found.append(stream.features())
-            stream.advance(EMPTY)
+            found.append(next_chunk(stream))
     assert stream.is_final
     return found
 
@@ -77,7 +90,7 @@ def test_resampled_audio_keeps_its_length(mode: str, rate: int) -> None:
     stream = make_stream(mode)
     stream.accept_waveform(rate, AUDIO[rate])
     stream.input_finished()
-    assert abs(stream.buffer.end - SAMPLE_RATE) <= 1
+    assert abs(stream.state.audio.end - SAMPLE_RATE) <= 1
 
 
 @pytest.mark.parametrize("mode", FRONTENDS)
@@ -107,6 +120,5 @@ def test_a_stream_keeps_only_the_audio_it_still_needs(mode: str) -> None:
         chunks_in = AUDIO[16_000]
         stream.accept_waveform(SAMPLE_RATE, chunks_in)
         while stream.is_ready:
-            stream.features()
-            stream.advance(EMPTY)
-        assert len(stream.buffer.samples) < 5_000
+            next_chunk(stream)
+        assert len(stream.state.audio.samples) < 5_000

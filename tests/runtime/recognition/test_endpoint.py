@@ -84,7 +84,7 @@ def test_stable_delay_bounds_the_disagreement(tiny_artifact: Path) -> None:
         result = recognizer.get_result(stream)
         assert result.stable_text.startswith(stable)
         stable = result.stable_text
-        settled = stream.search_state.num_frames - 0.2 / recognizer.seconds_per_frame
-        pending = stream.search_state.hypotheses[0].timestamps
+        settled = stream.state.search.num_frames - 0.2 / recognizer.seconds_per_frame
+        pending = stream.state.search.best.emissions.frames
         assert all(frame >= settled for frame in pending)
     assert stable

@@ -14,10 +14,10 @@ from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.engine.slot import Slot
-from emf.runtime.inference.transducer import EncoderState
-from emf.runtime.recognition.recognizer import SEARCH_METHODS
+from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.recognition.transcript import Transcript
 from emf.runtime.search.hypothesis import Hypothesis, SearchState
+from emf.runtime.search.methods import METHODS
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
 
@@ -47,7 +47,7 @@ def operations(run: Callable[[], Any]) -> int:
     return count
 
 
-@pytest.mark.parametrize("method", SEARCH_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_chunk_and_its_result_cost_the_same_however_long_the_stream(load: Load, method: str) -> None:
     recognizer = load(
         backend="onnxruntime", decoding_method=method, beam_width=3, step_max_tokens=5, endpoint=None, stable_delay=0.5
@@ -68,7 +68,7 @@ def test_a_chunk_and_its_result_cost_the_same_however_long_the_stream(load: Load
                 costs[-1] += operations(step)
             else:
                 step()
-    assert len(stream.tokens) > (10 if method == "greedy" else 100)
+    assert len(stream.state.emitted) > (10 if method == "greedy" else 100)
     assert costs[-1] < 1.3 * costs[2]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emf.runtime import Recognizer, Result, Stream, UsageError
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.features import FRONTENDS
-from emf.runtime.recognition.recognizer import SEARCH_METHODS
+from emf.runtime.search.methods import METHODS
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
 from tests.tolerances import SAME_STREAM, SCORE
@@ -37,7 +37,7 @@ def decode(recognizer: Recognizer, pieces: Sequence[FloatArray], rate: int = SAM
 
 
 def all_hypotheses(stream: Stream) -> list[tuple[list[int], float]]:
-    return [([*stream.tokens, *h.tokens], h.score) for h in stream.search_state.hypotheses]
+    return [([*stream.state.emitted.tokens, *h.tokens], h.score) for h in stream.state.search.hypotheses]
 
 
 @pytest.mark.parametrize("width", [1, 4, 10])
@@ -59,7 +59,7 @@ def test_a_threshold_drops_hypotheses_far_below_the_best(load: Load, backend: st
     assert min(scores) >= max(scores) - 1.0
 
 
-@pytest.mark.parametrize("method", SEARCH_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("frontend", FRONTENDS)
 @given(cuts=st.lists(st.integers(0, len(AUDIO)), max_size=8))
 @settings(max_examples=5)
@@ -70,8 +70,8 @@ def test_result_does_not_depend_on_the_split(load: Load, method: str, frontend: 
     whole_stream, whole = decode(recognizer, [AUDIO])
     assert result == whole == recognizer.transcribe(AUDIO, SAMPLE_RATE)
     assert all_hypotheses(stream) == all_hypotheses(whole_stream)
-    for name, array in whole_stream.encoder_state.arrays.items():
-        np.testing.assert_array_equal(stream.encoder_state.arrays[name], array)
+    for name, array in whole_stream.state.encoder.arrays.items():
+        np.testing.assert_array_equal(stream.state.encoder.arrays[name], array)
     assert result.text
 
 
@@ -137,7 +137,7 @@ def test_a_stream_named_twice_in_a_batch_takes_one_step(load: Load) -> None:
     stream = recognizer.create_stream()
     stream.accept_waveform(SAMPLE_RATE, AUDIO)
     recognizer.decode_streams([stream, stream])
-    assert stream.step == 1
+    assert stream.state.clock.step == 1
 
 
 def test_decoding_without_a_ready_stream_does_nothing(load: Load) -> None:
@@ -145,7 +145,7 @@ def test_decoding_without_a_ready_stream_does_nothing(load: Load) -> None:
     stream = recognizer.create_stream()
     recognizer.decode_streams([])
     recognizer.decode_streams([stream])
-    assert stream.step == 0
+    assert stream.state.clock.step == 0
 
 
 def test_threads_share_a_recognizer(load: Load, backend: str) -> None:
@@ -173,7 +173,7 @@ def test_short_audio(load: Load, backend: str, frontend: str, samples: int) -> N
     recognizer = load(backend=backend, frontend=frontend)
     stream, result = decode(recognizer, [AUDIO[:samples]])
     if frontend == "windowed":
-        assert stream.step == -(-samples // 2560)
+        assert stream.state.clock.step == -(-samples // 2560)
     assert result.is_final
     assert result.stable_text == result.text
     if not samples:

@@ -10,8 +10,9 @@ import pytest
 
 from emf.runtime import Recognizer, Result
 from emf.runtime.artifact.manifest_file import read_manifest
-from emf.runtime.recognition.recognizer import SEARCH_METHODS
+from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import SearchState
+from emf.runtime.search.methods import METHODS
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
 
@@ -27,7 +28,7 @@ def results(recognizer: Recognizer, seconds: float, seed: int) -> Iterator[Resul
 
 
 @pytest.mark.parametrize("options", [{}, {"stable_delay": 0.2}, {"stable_delay": 0.0}], ids=str)
-@pytest.mark.parametrize("method", SEARCH_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", range(3))
 def test_stable_text_never_changes(load: Load, method: str, seed: int, options: dict[str, Any]) -> None:
     recognizer = load(backend="onnxruntime", decoding_method=method, step_max_tokens=5, **options)
@@ -42,7 +43,7 @@ def test_stable_text_never_changes(load: Load, method: str, seed: int, options: 
     assert stable == result.text != ""
 
 
-@pytest.mark.parametrize("method", SEARCH_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_result_fits_together(load: Load, method: str, seed: int) -> None:
     recognizer = load(backend="onnxruntime", decoding_method=method, step_max_tokens=5)
@@ -64,10 +65,9 @@ def test_times_stay_in_order_when_another_alignment_wins(load: Load) -> None:
     """A token was committed with the time of one hypothesis; then one wins that had it, and the next, earlier."""
     recognizer = load(backend="onnxruntime")
     stream = recognizer.create_stream()
-    (empty,) = stream.search_state.hypotheses
-    winner = empty._replace(tokens=(2, 3), timestamps=(4, 7), log_probs=(-0.1, -0.2))
-    stream.tokens, stream.timestamps, stream.log_probs = [1], [5], [-0.3]
-    stream.search_state = SearchState((winner,), num_committed=1, num_frames=8)
+    winner = stream.state.search.best._replace(emissions=Emissions((2, 3), (4, 7), (-0.1, -0.2)))
+    stream.state.emitted = Emissions((1,), (5,), (-0.3,))
+    stream.state.search = SearchState((winner,), num_committed=1, num_frames=8)
     assert recognizer.get_result(stream).timestamps == pytest.approx((0.2, 0.2, 0.28))
 
 
@@ -96,7 +96,7 @@ def test_reset_begins_a_new_segment_and_loses_nothing(load: Load) -> None:
     stream.input_finished()
     while recognizer.is_ready(stream):
         recognizer.decode_streams([stream])
-        if stream.step % 7 == 0:
+        if stream.state.clock.step % 7 == 0:
             segments.append(recognizer.get_result(stream))
             recognizer.reset(stream)
             assert recognizer.get_result(stream).text == ""

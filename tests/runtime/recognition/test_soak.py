@@ -39,7 +39,7 @@ class Caller:
 
     def begin_segment(self, recognizer: Recognizer) -> None:
         """Only where all hypotheses agree: there a cut changes nothing of what follows."""
-        if all(not hypothesis.tokens for hypothesis in self.stream.search_state.hypotheses):
+        if all(not hypothesis.tokens for hypothesis in self.stream.state.search.hypotheses):
             self.token_ids += recognizer.get_result(self.stream).token_ids
             recognizer.reset(self.stream)
 
@@ -60,7 +60,7 @@ def test_two_hundred_streams(load: Load, backend: str) -> None:
         ]
         for caller in callers:
             event = events[random.choice(3, p=[0.8, 0.1, 0.1])]
-            if event is not events[0] or not caller.stream.buffer.finished:
+            if event is not events[0] or not caller.stream.state.audio.finished:
                 event(caller)
         size = int(random.integers(1, len(callers) + 1))
         some = [callers[number] for number in random.permutation(len(callers))[:size]]

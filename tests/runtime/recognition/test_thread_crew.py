@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from emf.runtime import Recognizer
 from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.features import WindowedFeatures
+from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.thread_crew import ThreadCrew
 from tests.signals import speech_like
@@ -92,23 +95,21 @@ def test_a_crew_gives_the_tokens_of_one_thread(streams_of: Callable[[int], tuple
 
 
 def test_an_error_in_one_group_leaves_every_stream_as_it_was(
-    streams_of: Callable[[int], tuple[Recognizer, list[Stream]]], monkeypatch: pytest.MonkeyPatch
+    streams_of: Callable[[int], tuple[Recognizer, list[Stream]]],
 ) -> None:
     recognizer, streams = streams_of(2)
     recognizer.decode_streams(streams)
     before = [stream.snapshot() for stream in streams]
 
-    original = Stream.features
-
-    def fail(stream: Stream) -> FloatArray:
-        if stream is streams[-1]:
+    class Broken(WindowedFeatures):
+        def extract(self, buffer: SampleBuffer, step: int) -> FloatArray:
             raise RuntimeError("broken stream")
-        return original(stream)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Stream, "features", fail)
-        with pytest.raises(RuntimeError, match="broken stream"):
-            recognizer.decode_streams(streams)
+    manifest, whole = recognizer.transducer.manifest, streams[-1].settings
+    streams[-1].settings = replace(whole, extractor=Broken(manifest.frontend, manifest.geometry))
+    with pytest.raises(RuntimeError, match="broken stream"):
+        recognizer.decode_streams(streams)
+    streams[-1].settings = whole
     assert [stream.snapshot() for stream in streams] == before
     recognizer.decode_streams(streams)
-    assert [stream.step for stream in streams] == [2] * len(streams)
+    assert [stream.state.clock.step for stream in streams] == [2] * len(streams)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.recognition.result import Word
 from emf.runtime.recognition.transcript import Spelling, Transcript
+from emf.runtime.search.emissions import Emissions
 
 TABLE = TokenTable(("<unk>", "\u2581he", "llo", "\u2581", "\u2581you", "<blank>"), frozenset({0, 5}))
 SPELLING = Spelling(TABLE, 0.04)
@@ -38,13 +39,16 @@ def words_by_spaces(tokens: list[Token]) -> list[Word]:
     return found
 
 
+def emissions(tokens: list[Token]) -> Emissions:
+    return Emissions(*(tuple(item[i] for item in tokens) for i in range(3)))  # type: ignore[arg-type]
+
+
 def made(tokens: list[Token], cuts: list[int]) -> Transcript:
     transcript, begin = Transcript(), 0
     for end in [*sorted(min(cut, len(tokens)) for cut in cuts), len(tokens)]:
         part = tokens[begin:end]
         begin = end
-        ids, frames, log_probs = ([item[i] for item in part] for i in range(3))
-        transcript = transcript.extended(SPELLING, ids, frames, log_probs)  # type: ignore[arg-type]
+        transcript = transcript.extended(SPELLING, emissions(part))
     return transcript
 
 
@@ -81,13 +85,14 @@ def test_piece_by_piece(tokens: list[Token], cuts: list[int]) -> None:
     ids=str,
 )
 def test_words(tokens: list[int], words: list[str]) -> None:
-    found = Transcript().extended(SPELLING, tokens, range(len(tokens)), [-0.5] * len(tokens))
+    found = Transcript().extended(SPELLING, emissions([(token, index, -0.5) for index, token in enumerate(tokens)]))
     assert [word.word for word in found.words(SPELLING)] == words
     assert " ".join(words) == found.text.replace("  ", " ").strip()
 
 
 def test_a_words_times_and_confidence() -> None:
-    (hello, you) = Transcript().extended(SPELLING, [1, 2, 4], [3, 8, 15], [-0.2, -0.4, -1.0]).words(SPELLING)
+    emitted = Emissions((1, 2, 4), (3, 8, 15), (-0.2, -0.4, -1.0))
+    (hello, you) = Transcript().extended(SPELLING, emitted).words(SPELLING)
     assert hello.start == pytest.approx(0.12)
     assert hello.end == pytest.approx(0.36)
     assert hello.confidence == pytest.approx(2.718281828**-0.3)
@@ -97,6 +102,6 @@ def test_a_words_times_and_confidence() -> None:
 
 def test_time_does_not_run_backwards() -> None:
     """What was committed may have been aligned later by another hypothesis."""
-    committed = Transcript().extended(SPELLING, [1], [5], [-0.3])
-    whole = committed.extended(SPELLING, [2, 4], [4, 7], [-0.1, -0.2])
+    committed = Transcript().extended(SPELLING, Emissions((1,), (5,), (-0.3,)))
+    whole = committed.extended(SPELLING, Emissions((2, 4), (4, 7), (-0.1, -0.2)))
     assert whole.timestamps == pytest.approx((0.2, 0.2, 0.28))

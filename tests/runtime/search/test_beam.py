@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from emf.export.torchaudio_loader import load_torchaudio
-from emf.runtime.search.beam import beam_search
-from emf.runtime.search.hypothesis import SearchOptions, SearchState, commit, common_prefix_length
-from emf.runtime.search.run import run_searches
+from emf.runtime.search.agreement import commit, common_prefix_length
+from emf.runtime.search.hypothesis import SearchState
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.run import advance
 from tests.oracle import CONFIGS, TorchModel, encode, random_rnnt, source
 from tests.signals import speech_like
 from tests.tolerances import SCORE_FLOAT64
@@ -26,7 +27,7 @@ def search(model: TorchModel, encodings: list[torch.Tensor], options: SearchOpti
     """The state after every chunk."""
     states = [model.start()]
     for encoding in encodings:
-        states += run_searches([beam_search(encoding.numpy(), states[-1], options)], model, options)
+        states += advance(encoding.numpy()[None], [states[-1]], model, options)
     return states[1:]
 
 
@@ -71,31 +72,31 @@ def test_equals_torchaudio(name: str, width: int) -> None:
 @pytest.mark.parametrize("width", [1, 4, 5])
 def test_equals_torchaudio_on_a_tiny_vocabulary(width: int) -> None:
     model, encodings = model_and_encodings("left-below-segment")
-    assert_equal(search(model, encodings, SearchOptions(width)), oracle(model, encodings, width))
+    assert_equal(search(model, encodings, SearchOptions(beam_width=width)), oracle(model, encodings, width))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.7])
 def test_temperature_equals_torchaudios(temperature: float) -> None:
     model, encodings = model_and_encodings("odd-lengths")
-    states = search(model, encodings, SearchOptions(4, temperature=temperature))
+    states = search(model, encodings, SearchOptions(beam_width=4, temperature=temperature))
     assert_equal(states, oracle(model, encodings, 4, temperature=temperature))
 
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_bound_on_tokens_a_frame_equals_torchaudios(limit: int) -> None:
     model, encodings = model_and_encodings("no-state")
-    states = search(model, encodings, SearchOptions(4, step_max_tokens=limit))
+    states = search(model, encodings, SearchOptions(beam_width=4, step_max_tokens=limit))
     assert_equal(states, oracle(model, encodings, 4, step_max_tokens=limit))
-    assert states[-1] != search(model, encodings, SearchOptions(4))[-1], "the bound must have mattered"
+    assert states[-1] != search(model, encodings, SearchOptions(beam_width=4))[-1], "the bound must have mattered"
 
 
 @pytest.mark.parametrize("name", ["like-base", "odd-lengths"])
 def test_committing_what_all_share_changes_nothing(name: str) -> None:
     model, encodings = model_and_encodings(name, seed=2)
-    options, state = SearchOptions(4), model.start()
+    options, state = SearchOptions(beam_width=4), model.start()
     committed: list[int] = []
     for encoding, expected in zip(encodings, search(model, encodings, options), strict=True):
-        (state,) = run_searches([beam_search(encoding.numpy(), state, options)], model, options)
+        (state,) = advance(encoding.numpy()[None], [state], model, options)
         count = common_prefix_length(state.hypotheses)
         committed += state.hypotheses[0].tokens[:count]
         state = commit(state, count)
@@ -108,12 +109,12 @@ def test_committing_what_all_share_changes_nothing(name: str) -> None:
 
 def test_each_token_has_a_time_and_a_log_probability() -> None:
     model, encodings = model_and_encodings("memory-tanh")
-    for state in search(model, encodings, SearchOptions(10)):
+    for state in search(model, encodings, SearchOptions(beam_width=10)):
         for hypothesis in state.hypotheses:
-            assert len(hypothesis.timestamps) == len(hypothesis.log_probs) == len(hypothesis.tokens)
-            assert all(a <= b for a, b in pairwise(hypothesis.timestamps))
-            assert all(0 <= t < state.num_frames for t in hypothesis.timestamps)
-            assert all(p <= 0.0 for p in hypothesis.log_probs)
+            emissions = hypothesis.emissions
+            assert all(a <= b for a, b in pairwise(emissions.frames))
+            assert all(0 <= frame < state.num_frames for frame in emissions.frames)
+            assert all(p <= 0.0 for p in emissions.log_probs)
 
 
 def test_silent_model_says_nothing() -> None:
@@ -122,7 +123,7 @@ def test_silent_model_says_nothing() -> None:
     model = TorchModel(rnnt, CONFIGS["like-base"]["num_symbols"] - 1)
     try:
         rnnt.joiner.linear.bias[-1] = 1e3
-        states = search(model, [torch.randn(4, 24)] * 3, SearchOptions(4))
+        states = search(model, [torch.randn(4, 24)] * 3, SearchOptions(beam_width=4))
     finally:
         rnnt.joiner.linear.bias[-1] = bias
     assert states[-1].hypotheses[0].tokens == ()

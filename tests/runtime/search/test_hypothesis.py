@@ -8,15 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.runtime.errors import UsageError
-from emf.runtime.search.hypothesis import (
-    Hypothesis,
-    SearchOptions,
-    SearchState,
-    commit,
-    common_prefix_length,
-    within_threshold,
-)
+from emf.runtime.search.agreement import commit, common_prefix_length
+from emf.runtime.search.emissions import Emissions
+from emf.runtime.search.hypothesis import Hypothesis, SearchState, within_threshold
 from emf.runtime.search.model import Joined
+from emf.runtime.search.options import SearchOptions
 from emf.runtime.search.run import penalize_blank
 from tests.runtime.search.table_model import log_softmax
 from tests.tolerances import SCORE
@@ -35,6 +31,10 @@ VECTOR = np.zeros(1, np.float32)
         {"blank_penalty": float("inf")},
         {"blank_penalty": float("nan")},
         {"beam_threshold": 0.0},
+        {"beam_width": 2.5},
+        {"beam_width": True},
+        {"temperature": "1"},
+        {"decoding_method": "best"},
         {"beam_threshold": float("nan")},
     ],
     ids=str,
@@ -60,7 +60,8 @@ def test_blank_penalty_at_every_confidence(penalty: float, confidence: float) ->
 
 
 def hypothesis(*tokens: int) -> Hypothesis:
-    return Hypothesis(tokens, tuple(range(len(tokens))), (-0.1,) * len(tokens), -1.0, VECTOR, VECTOR)
+    emissions = Emissions(tokens, tuple(range(len(tokens))), (-0.1,) * len(tokens))
+    return Hypothesis(emissions, -1.0, VECTOR, VECTOR)
 
 
 @given(prefix=st.lists(st.integers(0, 3)), tails=st.lists(st.lists(st.integers(0, 3), max_size=3), min_size=1))
@@ -73,18 +74,16 @@ def test_commit_takes_what_all_share(prefix: list[int], tails: list[list[int]]) 
     state = commit(SearchState(hypotheses, num_committed=2, num_frames=9), count)
     assert (state.num_committed, state.num_frames) == (2 + count, 9)
     for before, after in zip(hypotheses, state.hypotheses, strict=True):
-        assert after.tokens == before.tokens[count:]
-        assert after.timestamps == before.timestamps[count:]
-        assert after.log_probs == before.log_probs[count:]
+        assert after.emissions == before.emissions[count:]
         assert after.score == before.score
 
 
 @pytest.mark.parametrize("worst", [-1e30, float("-inf"), float("nan")])
 def test_without_a_threshold_every_hypothesis_stays(worst: float) -> None:
     hypotheses = [hypothesis(1), hypothesis(2)._replace(score=worst)]
-    assert within_threshold(hypotheses, SearchOptions()) == hypotheses
+    assert within_threshold(hypotheses, SearchOptions().beam_threshold) == hypotheses
 
 
 def test_the_threshold_is_measured_from_the_best_score() -> None:
     near, far, best = (hypothesis(token)._replace(score=score) for token, score in ((1, -4.9), (2, -5.0), (3, -1.0)))
-    assert within_threshold([near, far, best], SearchOptions(beam_threshold=3.95)) == [near, best]
+    assert within_threshold([near, far, best], 3.95) == [near, best]

@@ -8,31 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emf.runtime.recognition.recognizer import SEARCH_METHODS
-from emf.runtime.search.beam import beam_search
-from emf.runtime.search.greedy import greedy_search
-from emf.runtime.search.hypothesis import SearchMethod, SearchOptions, SearchState
-from emf.runtime.search.modified_beam import modified_beam_search
-from emf.runtime.search.run import run_searches
+from emf.runtime.search.methods import METHODS
+from emf.runtime.search.options import SearchOptions
+from emf.runtime.search.run import Advance
+from tests.runtime.search.searching import IMPLEMENTATIONS, search
 from tests.runtime.search.table_model import TableModel, all_scores
 from tests.tolerances import LOG_SUM
 
 thresholds = pytest.mark.parametrize("threshold", [math.inf, 4.0, 0.7])
 seeds = pytest.mark.parametrize("seed", range(6))
-methods = pytest.mark.parametrize("method", SEARCH_METHODS.values(), ids=list(SEARCH_METHODS))
+methods = pytest.mark.parametrize("method", METHODS)
 
 
-def search(method: SearchMethod, model: TableModel, options: SearchOptions) -> SearchState:
-    (state,) = run_searches([method(model.frames, model.start(), options)], model, options)
-    return state
+@pytest.fixture(scope="module", params=IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
+def step(request: pytest.FixtureRequest) -> Advance:
+    """Each implementation of the search of a step."""
+    found: Advance = request.param
+    return found
 
 
 @seeds
 @pytest.mark.parametrize("limit", [1, 2])
-def test_wide_beam_search_finds_every_sequence_with_its_whole_probability(seed: int, limit: int) -> None:
+def test_wide_beam_search_finds_every_sequence_with_its_whole_probability(step: Advance, seed: int, limit: int) -> None:
     model = TableModel(num_frames=3, num_tokens=2, seed=seed)
     expected = all_scores(model, limit)
-    state = search(beam_search, model, SearchOptions(beam_width=1000, step_max_tokens=limit))
+    state = search(step, "beam", model, SearchOptions(beam_width=1000, step_max_tokens=limit))
     found = {h.tokens: h.score for h in state.hypotheses}
     assert found == pytest.approx(expected, rel=LOG_SUM, abs=LOG_SUM)
     ranked = sorted(expected, key=lambda tokens: expected[tokens] / (len(tokens) + 2), reverse=True)
@@ -40,7 +40,7 @@ def test_wide_beam_search_finds_every_sequence_with_its_whole_probability(seed: 
 
 
 @seeds
-def test_wide_modified_beam_search_finds_every_sequence_of_one_token_a_frame(seed: int) -> None:
+def test_wide_modified_beam_search_finds_every_sequence_of_one_token_a_frame(step: Advance, seed: int) -> None:
     model = TableModel(num_frames=4, num_tokens=2, seed=seed)
 
     def one_symbol_a_frame() -> dict[tuple[int, ...], float]:
@@ -57,14 +57,16 @@ def test_wide_modified_beam_search_finds_every_sequence_of_one_token_a_frame(see
             scores = new
         return scores
 
-    state = search(modified_beam_search, model, SearchOptions(beam_width=1000))
+    state = search(step, "modified_beam", model, SearchOptions(beam_width=1000))
     assert {h.tokens: h.score for h in state.hypotheses} == pytest.approx(one_symbol_a_frame(), rel=LOG_SUM)
 
 
 @seeds
 @thresholds
 @pytest.mark.parametrize("width", [1, 3, 7])
-def test_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int, threshold: float) -> None:
+def test_beam_search_prunes_and_ranks_like_its_definition(
+    step: Advance, seed: int, width: int, threshold: float
+) -> None:
     model, limit = TableModel(num_frames=12, num_tokens=5, seed=seed, blank_bias=1.0), 3
     beam: dict[tuple[int, ...], float] = {(): 0.0}
     for frame in range(12):
@@ -87,7 +89,9 @@ def test_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int,
         best = sorted(finished.items(), key=lambda c: c[1] / (len(c[0]) + 2), reverse=True)[:width]
         highest = max(score for _, score in best)
         beam = {tokens: score for tokens, score in best if score >= highest - threshold}
-    state = search(beam_search, model, SearchOptions(width, step_max_tokens=limit, beam_threshold=threshold))
+    state = search(
+        step, "beam", model, SearchOptions(beam_width=width, step_max_tokens=limit, beam_threshold=threshold)
+    )
     assert [h.tokens for h in state.hypotheses] == list(beam)
     assert [h.score for h in state.hypotheses] == pytest.approx(list(beam.values()), rel=LOG_SUM)
     assert state.hypotheses[0].tokens, "a table that says nothing tests nothing"
@@ -96,7 +100,9 @@ def test_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int,
 @seeds
 @thresholds
 @pytest.mark.parametrize("width", [1, 3, 7])
-def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, width: int, threshold: float) -> None:
+def test_modified_beam_search_prunes_and_ranks_like_its_definition(
+    step: Advance, seed: int, width: int, threshold: float
+) -> None:
     model = TableModel(num_frames=12, num_tokens=5, seed=seed)
     beam: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     for frame in range(12):
@@ -112,14 +118,14 @@ def test_modified_beam_search_prunes_and_ranks_like_its_definition(seed: int, wi
                 merged[tokens] = float(np.logaddexp(merged.get(tokens, -math.inf), score))
         beam = sorted(merged.items(), key=lambda c: c[1] / (len(c[0]) + 1), reverse=True)
         beam = [(tokens, score) for tokens, score in beam if score >= max(merged.values()) - threshold]
-    state = search(modified_beam_search, model, SearchOptions(beam_width=width, beam_threshold=threshold))
+    state = search(step, "modified_beam", model, SearchOptions(beam_width=width, beam_threshold=threshold))
     assert [h.tokens for h in state.hypotheses] == [tokens for tokens, _ in beam]
     assert [h.score for h in state.hypotheses] == pytest.approx([score for _, score in beam], rel=LOG_SUM)
 
 
 @seeds
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_greedy_search_takes_the_best_symbol_until_it_is_the_blank(seed: int, limit: int) -> None:
+def test_greedy_search_takes_the_best_symbol_until_it_is_the_blank(step: Advance, seed: int, limit: int) -> None:
     model = TableModel(num_frames=20, num_tokens=6, seed=seed, blank_bias=2.0)
     tokens: list[int] = []
     times: list[int] = []
@@ -133,62 +139,68 @@ def test_greedy_search_takes_the_best_symbol_until_it_is_the_blank(seed: int, li
                 break
             tokens.append(symbol)
             times.append(frame)
-    (best,) = search(greedy_search, model, SearchOptions(step_max_tokens=limit)).hypotheses
+    (best,) = search(step, "greedy", model, SearchOptions(step_max_tokens=limit)).hypotheses
     assert best.tokens == tuple(tokens)
-    assert best.timestamps == tuple(times)
+    assert best.emissions.frames == tuple(times)
     assert best.score == pytest.approx(score, rel=LOG_SUM)
     assert tokens, "a table that says nothing tests nothing"
 
 
 @methods
 @given(cuts=st.lists(st.integers(0, 10), max_size=6), seed=st.integers(0, 5))
-def test_frames_may_come_in_any_pieces(method: SearchMethod, cuts: list[int], seed: int) -> None:
-    model, options = TableModel(10, 4, seed, blank_bias=1.0), SearchOptions(beam_width=3, step_max_tokens=3)
+def test_frames_may_come_in_any_pieces(step: Advance, method: str, cuts: list[int], seed: int) -> None:
+    model = TableModel(10, 4, seed, blank_bias=1.0)
+    options = SearchOptions(decoding_method=method, beam_width=3, step_max_tokens=3)
     state = model.start()
     for piece in np.split(model.frames, sorted(cuts)):
-        (state,) = run_searches([method(piece, state, options)], model, options)
-    assert state == search(method, model, options)
+        (state,) = step(piece[None], [state], model, options)
+    assert state == search(step, method, model, options)
 
 
 @methods
-@given(lengths=st.lists(st.integers(0, 8), min_size=1, max_size=5), seed=st.integers(0, 5))
+@given(offsets=st.lists(st.integers(0, 5), min_size=1, max_size=5), seed=st.integers(0, 5))
 def test_streams_searched_together_find_what_each_finds_alone(
-    method: SearchMethod, lengths: list[int], seed: int
+    step: Advance, method: str, offsets: list[int], seed: int
 ) -> None:
-    model, options = TableModel(8, 4, seed, blank_bias=1.0), SearchOptions(beam_width=3, step_max_tokens=3)
-    together = run_searches([method(model.frames[:n], model.start(), options) for n in lengths], model, options)
-    for length, state in zip(lengths, together, strict=True):
-        assert [state] == run_searches([method(model.frames[:length], model.start(), options)], model, options)
+    """Each stream hears other frames, and searches two steps."""
+    model = TableModel(12, 4, seed, blank_bias=1.0)
+    options = SearchOptions(decoding_method=method, beam_width=3, step_max_tokens=3)
+    together = alone = [model.start()] * len(offsets)
+    for begin in (0, 3):
+        frames = np.stack([model.frames[begin + offset : begin + offset + 3] for offset in offsets])
+        together = step(frames, together, model, options)
+        alone = [step(one[None], [state], model, options)[0] for one, state in zip(frames, alone, strict=True)]
+    assert together == alone
 
 
 @methods
-def test_no_more_hypotheses_than_the_beam_is_wide(method: SearchMethod) -> None:
+def test_no_more_hypotheses_than_the_beam_is_wide(step: Advance, method: str) -> None:
     model = TableModel(8, 4, blank_bias=1.0)
     for width in (1, 2, 7):
-        hypotheses = search(method, model, SearchOptions(width, step_max_tokens=3)).hypotheses
+        hypotheses = search(step, method, model, SearchOptions(beam_width=width, step_max_tokens=3)).hypotheses
         assert len(hypotheses) <= width
         assert len({h.tokens for h in hypotheses}) == len(hypotheses)
 
 
-@pytest.mark.parametrize("method", [beam_search, modified_beam_search])
+@pytest.mark.parametrize("method", ["beam", "modified_beam"])
 @seeds
-def test_a_threshold_spares_predictions_where_the_model_is_sure(method: SearchMethod, seed: int) -> None:
+def test_a_threshold_spares_predictions_where_the_model_is_sure(step: Advance, method: str, seed: int) -> None:
     texts, predictions = [], []
     for threshold in (math.inf, 8.0):
         model = TableModel(40, 6, seed, blank_bias=5.0)
         model.table *= 4.0
         options = SearchOptions(step_max_tokens=1, beam_threshold=threshold)
-        texts.append(search(method, model, options).hypotheses[0].tokens)
+        texts.append(search(step, method, model, options).hypotheses[0].tokens)
         predictions.append(model.num_predictions)
     assert texts[0] == texts[1]
     assert predictions[1] < 0.9 * predictions[0]
 
 
-def test_predictions_are_not_computed_twice() -> None:
+def test_predictions_are_not_computed_twice(step: Advance) -> None:
     """At most one prediction for each sequence that a frame brings up."""
     model = TableModel(30, 4, blank_bias=3.0)
     options = SearchOptions(beam_width=4, step_max_tokens=2)
-    search(beam_search, model, options)
+    search(step, "beam", model, options)
     assert model.num_predictions <= 1 + 30 * options.beam_width * options.step_max_tokens
 
 
@@ -202,11 +214,11 @@ def _direct(model: TableModel, change: Callable[[np.ndarray], None]) -> TableMod
 @methods
 @seeds
 @pytest.mark.parametrize("penalty", [-20.0, -1.5, 0.7, 5.0, 30.0, 100.0])
-def test_blank_penalty_is_taken_from_the_blanks_logit(method: SearchMethod, seed: int, penalty: float) -> None:
+def test_blank_penalty_is_taken_from_the_blanks_logit(step: Advance, method: str, seed: int, penalty: float) -> None:
     model = TableModel(6, 3, seed, blank_bias=2.0)
     penalised = _direct(model, lambda table: np.subtract(table[:, :, -1], np.float32(penalty), out=table[:, :, -1]))
-    found = search(method, model, SearchOptions(3, 4, blank_penalty=penalty))
-    expected = search(method, penalised, SearchOptions(3, 4))
+    found = search(step, method, model, SearchOptions(beam_width=3, step_max_tokens=4, blank_penalty=penalty))
+    expected = search(step, method, penalised, SearchOptions(beam_width=3, step_max_tokens=4))
     assert [h.tokens for h in found.hypotheses] == [h.tokens for h in expected.hypotheses]
     assert [h.score for h in found.hypotheses] == pytest.approx([h.score for h in expected.hypotheses], abs=1e-3)
 
@@ -214,10 +226,10 @@ def test_blank_penalty_is_taken_from_the_blanks_logit(method: SearchMethod, seed
 @methods
 @seeds
 @pytest.mark.parametrize("temperature", [0.3, 2.5])
-def test_temperature_divides_the_logits(method: SearchMethod, seed: int, temperature: float) -> None:
+def test_temperature_divides_the_logits(step: Advance, method: str, seed: int, temperature: float) -> None:
     model = TableModel(6, 3, seed, blank_bias=2.0)
     cooled = _direct(model, lambda table: np.divide(table, np.float32(temperature), out=table))
-    found = search(method, model, SearchOptions(3, 4, temperature=temperature))
-    expected = search(method, cooled, SearchOptions(3, 4))
+    found = search(step, method, model, SearchOptions(beam_width=3, step_max_tokens=4, temperature=temperature))
+    expected = search(step, method, cooled, SearchOptions(beam_width=3, step_max_tokens=4))
     assert [h.tokens for h in found.hypotheses] == [h.tokens for h in expected.hypotheses]
     assert [h.score for h in found.hypotheses] == pytest.approx([h.score for h in expected.hypotheses], abs=1e-3)

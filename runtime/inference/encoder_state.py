@@ -1,0 +1,121 @@
+"""What the encoder keeps of one stream between two steps, laid out as the manifest says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from emf.runtime.arrays import Array, Arrays
+from emf.runtime.artifact.manifest import GraphSpec, StateSpec, TensorSpec
+from emf.runtime.inference.batch_sizes import batch_rows
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of an encoder's state.
+
+    Attributes:
+        spec: how it is updated.
+        tensor: the graph's input.
+        new: the graph's output.
+    """
+
+    spec: StateSpec
+    tensor: TensorSpec
+    new: TensorSpec
+
+    @cached_property
+    def name(self) -> str:
+        """Name of the graph's input."""
+        return self.spec.input
+
+    @cached_property
+    def batch_axis(self) -> int:
+        """Axis on which streams lie side by side."""
+        return self.tensor.batch_axis
+
+    @cached_property
+    def entries_per_step(self) -> int:
+        """Entries of a ring that one step writes; 0 for a tensor that is replaced."""
+        return 0 if self.spec.update == "replace" else self.new.shape[self.spec.axis] or 0
+
+    def zeros(self) -> Array:
+        """Before the first step, for a batch of one stream."""
+        return np.zeros([size or 1 for size in self.tensor.shape], self.tensor.dtype)
+
+
+StateLayout = tuple[StateTensor, ...]
+
+
+def state_layout(graph: GraphSpec) -> StateLayout:
+    """The state tensors of a graph."""
+    inputs = {tensor.name: tensor for tensor in graph.inputs}
+    outputs = {tensor.name: tensor for tensor in graph.outputs}
+    return tuple(StateTensor(spec, inputs[spec.input], outputs[spec.output]) for spec in graph.states)
+
+
+@dataclass(slots=True)
+class EncoderState:
+    """The encoder's state of one stream. The stream that owns it is the only one to change it.
+
+    Attributes:
+        layout: its tensors.
+        arrays: by name, each with a batch of 1.
+        written: entries written to each ring since the stream began.
+    """
+
+    layout: StateLayout
+    arrays: dict[str, Array]
+    written: dict[str, int]
+
+    @classmethod
+    def initial(cls, layout: StateLayout) -> "EncoderState":
+        """Before the first step: zeros."""
+        return cls(layout, {state.name: state.zeros() for state in layout}, {state.name: 0 for state in layout})
+
+    @classmethod
+    def after(cls, steps: int, layout: StateLayout, arrays: Mapping[str, Array]) -> "EncoderState":
+        """After a number of steps, from the arrays that the stream had then.
+
+        Raises:
+            ValueError: an array is missing, has another shape, or is not finite.
+        """
+        restored = cls.initial(layout)
+        for state in layout:
+            target, source = restored.arrays[state.name], arrays.get(state.name)
+            if source is None or source.shape != target.shape or source.dtype.kind != target.dtype.kind:
+                found = "none" if source is None else f"{source.dtype} of shape {source.shape}"
+                raise ValueError(f"{state.name}: expected {target.dtype} of shape {target.shape}, found {found}")
+            if not np.isfinite(source).all():
+                raise ValueError(f"{state.name}: expected finite numbers, found others")
+            target[...] = source.astype(target.dtype)
+            restored.written[state.name] = steps * state.entries_per_step
+        return restored
+
+    def write(self, outputs: Arrays, row: int) -> None:
+        """Take over what a step of a batch gave for the stream in this row."""
+        for state in self.layout:
+            new = batch_rows(outputs[state.spec.output], state.batch_axis, row, row + 1)
+            if state.spec.update == "replace":
+                self.arrays[state.name] = new.copy()
+            else:
+                self._write_ring(state, new)
+
+    def _write_ring(self, state: StateTensor, new: Array) -> None:
+        """Overwrite the oldest entries."""
+        ring = np.moveaxis(self.arrays[state.name], state.spec.axis, 0)
+        entries = np.moveaxis(new, state.spec.axis, 0)
+        capacity, count = len(ring), len(entries)
+        begin = self.written[state.name] % capacity
+        first = min(count, capacity - begin)
+        ring[begin : begin + first] = entries[:first]
+        ring[: count - first] = entries[first:]
+        self.written[state.name] += count
+
+    def in_time_order(self, name: str) -> Array:
+        """A tensor with its ring unrolled, oldest entries first."""
+        (state,) = (state for state in self.layout if state.name == name)
+        if state.spec.update == "replace":
+            return self.arrays[name]
+        return np.roll(self.arrays[name], -self.written[name], axis=state.spec.axis)

@@ -1,0 +1,37 @@
+"""What a stream's state says as a `Result`."""
+
+from emf.runtime.recognition.result import Alternative, Result
+from emf.runtime.recognition.stream import Stream
+from emf.runtime.recognition.transcript import Spelling
+from emf.runtime.search.methods import end_words
+from emf.runtime.search.options import SearchOptions
+
+
+def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> Result:
+    """The result of a stream's current segment.
+
+    Args:
+        stream: its `transcript` takes over what is newly agreed on.
+        spelling: how tokens are read.
+        options: of the search.
+    """
+    is_final = stream.is_final  # once, and first: another thread may just be ending the stream's input
+    state, clock = stream.state, stream.state.clock
+    search = end_words(state.search, options) if is_final else state.search
+    committed = stream.transcript = stream.transcript.up_to(spelling, state.emitted)
+    whole = committed.extended(spelling, search.best.emissions)
+    continued = spelling.table.continued
+    return Result(
+        text=whole.text,
+        token_ids=whole.token_ids,
+        tokens=whole.tokens,
+        timestamps=whole.timestamps,
+        log_probs=whole.log_probs,
+        words=whole.words(spelling),
+        score=search.best.score,
+        is_final=is_final,
+        stable_text=whole.text if is_final else committed.text,
+        segment=clock.segment,
+        start_time=clock.segment_start * spelling.seconds_per_frame,
+        nbest=tuple(Alternative(continued(committed.text, h.tokens), h.score) for h in search.hypotheses),
+    )

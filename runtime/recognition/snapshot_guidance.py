@@ -1,0 +1,88 @@
+"""What guides a stream, in its snapshot: phrases are written down, a language model is only named."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from emf.runtime.artifact.json_fields import JsonFields
+from emf.runtime.artifact.tokens import TokenTable
+from emf.runtime.errors import SnapshotError
+from emf.runtime.guidance.biasing import MAX_SCORE, Biasing, BiasNode
+from emf.runtime.guidance.fusion import MAX_WEIGHT, MAX_WORD_SCORE, Fusion, WordPlace
+from emf.runtime.guidance.guidance import Guidance, Place
+
+
+def describe_guidance(guidance: Guidance, places: Sequence[Place]) -> dict[str, object]:
+    """Fields of a snapshot's header.
+
+    Args:
+        guidance: of the stream.
+        places: of its hypotheses.
+    """
+    fields: dict[str, object] = {
+        "phrases": guidance.biasing.phrases if guidance.biasing else {},
+        "bias_paths": [place.phrase.path if place.phrase else "" for place in places],
+    }
+    fusion = guidance.fusion
+    if fusion:
+        words = [place.word or fusion.root for place in places]
+        spelled = fusion.model.ngrams.words
+        fields["language_model"] = {
+            "fingerprint": fusion.model.ngrams.fingerprint,
+            "weight": fusion.model.weight,
+            "word_score": fusion.model.word_score,
+            "contexts": [" ".join(spelled[index] for index in word.context) for word in words],
+            "words": [word.word for word in words],
+        }
+    return fields
+
+
+def read_guidance(header: JsonFields, here: Guidance, table: TokenTable) -> tuple[Guidance, list[Place]]:
+    """The guidance of a snapshot, and the place of each hypothesis in it.
+
+    Args:
+        header: of the snapshot.
+        here: of the stream that goes on with it; brings the language model.
+        table: the model's vocabulary.
+
+    Raises:
+        SnapshotError: another language model, or fields that contradict each other.
+        KeyError, ValueError: a place that does not exist.
+    """
+    biasing, phrases = _read_phrases(header, table)
+    fusion, words = _read_language_model(header, here.fusion, table)
+    if not phrases:
+        return Guidance(biasing, fusion), [Place(None, word) for word in words]
+    if not words:
+        return Guidance(biasing, fusion), [Place(phrase, None) for phrase in phrases]
+    return Guidance(biasing, fusion), [Place(*pair) for pair in zip(phrases, words, strict=True)]
+
+
+def _read_phrases(header: JsonFields, table: TokenTable) -> tuple[Biasing | None, list[BiasNode]]:
+    fields = header.fields("phrases")
+    scores = {phrase: fields.number(phrase, -MAX_SCORE, MAX_SCORE) for phrase in header.mapping("phrases")}
+    paths = header.texts("bias_paths")
+    if not scores:
+        return None, []
+    biasing = Biasing(scores, table)
+    return biasing, [biasing.find(path) for path in paths]
+
+
+def _read_language_model(
+    header: JsonFields, here: Fusion | None, table: TokenTable
+) -> tuple[Fusion | None, list[WordPlace]]:
+    if not header.has("language_model"):
+        return None, []
+    fields = header.fields("language_model")
+    taken, known = fields.text("fingerprint"), here.model.ngrams.fingerprint if here else "none"
+    if here is None or taken != known:
+        raise SnapshotError(
+            f"the snapshot was taken with another language model ({taken:.12}, here {known:.12}); "
+            "pass restore_stream the stream's own"
+        )
+    weight = fields.number("weight", 0.0, MAX_WEIGHT)
+    word_score = fields.number("word_score", -MAX_WORD_SCORE, MAX_WORD_SCORE)
+    fusion = Fusion(replace(here.model, weight=weight, word_score=word_score), table)
+    ids = fusion.model.ngrams.ids
+    contexts = [[ids[word] for word in context.split(" ") if word] for context in fields.texts("contexts")]
+    places = [fusion.place(context, word) for context, word in zip(contexts, fields.texts("words"), strict=True)]
+    return fusion, places

@@ -1,0 +1,42 @@
+"""Snapshots of version 0.1.0, before a stream's state became one value, go on as they did there.
+
+`tests/data/snapshots` holds what that build wrote, and what it made of the rest of the audio.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emf.runtime import LanguageModel, Recognizer
+from tests.runtime.guidance.arpa_text import SMALL, to_arpa
+from tests.signals import speech_like
+from tests.tolerances import SCORE
+
+FOLDER = Path(__file__).parents[2] / "data" / "snapshots"
+EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+SECONDS, SEED = 4.0, 1
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_goes_on_as_the_build_that_took_it(tiny_artifact: Path, tmp_path: Path, name: str) -> None:
+    case = EXPECTED[name]
+    options = dict(case["options"])
+    if case["language_model"]:
+        (tmp_path / "words.arpa").write_text(to_arpa(SMALL), encoding="utf-8")
+        options["language_model"] = LanguageModel.read(tmp_path / "words.arpa", 0.5, 0.1)
+    recognizer = Recognizer.load(tiny_artifact, backend="onnxruntime", num_threads=1, **options)
+    stream = recognizer.restore_stream((FOLDER / f"{name}.bin").read_bytes())
+    before = recognizer.get_result(stream)
+    assert (before.text, before.stable_text) == (case["text_so_far"], case["stable_text"])
+    if not case["ended"]:
+        samples = speech_like(SECONDS, SEED, sample_rate=case["rate"])
+        stream.accept_waveform(case["rate"], samples[case["fed"] :])
+        stream.input_finished()
+    recognizer.decode_ready([stream])
+    result = recognizer.get_result(stream)
+    assert list(result.token_ids) == case["token_ids"]
+    assert list(result.timestamps) == pytest.approx(case["timestamps"])
+    assert result.score == pytest.approx(case["score"], abs=SCORE)
+    assert (result.segment, result.start_time) == (case["segment"], pytest.approx(case["start_time"]))
