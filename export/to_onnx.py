@@ -29,8 +29,8 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
     Returns:
         The files written.
     """
-    batch = {0: Dim("batch")}
-    dynamic = dict.fromkeys(graph.inputs, batch)
+    batch = Dim("batch")
+    dynamic = {name: {graph.batch_axis(name): batch} for name in graph.inputs}
     with _quiet():
         program = torch.onnx.export(
             graph.module,

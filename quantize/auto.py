@@ -13,12 +13,14 @@ from typing import Any
 
 from emf.quantize.accuracy import ErrorCounts, word_counts
 from emf.quantize.compress import check_supported
-from emf.quantize.evaluate import Decoding, evaluate
-from emf.quantize.recipe import FLOAT, GraphRecipe, Recipe, make_recipe
+from emf.quantize.evaluate import evaluate
+from emf.quantize.recipe import GraphRecipe, Recipe, make_recipe
 from emf.quantize.scratch_artifact import ScratchArtifact
 from emf.quantize.sensitivity import rank_layers
 from emf.runtime.artifact.manifest import GRAPH_NAMES
+from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.errors import ToleranceError, UsageError
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
 _LOGGER = logging.getLogger(__name__)
@@ -89,8 +91,17 @@ class Choice:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A variant to try: its name in the explanation, how it is quantized, and where it stands."""
+
+    name: str
+    recipe: Recipe
+    variant: Variant
+
+
 class AutoSearch:
-    """The search for one engine."""
+    """The search for one backend."""
 
     def __init__(
         self, bench: ScratchArtifact, utterances: Sequence[Utterance], decoding: Decoding, max_wer_increase: float
@@ -100,13 +111,14 @@ class AutoSearch:
         Args:
             bench: where candidates are made.
             utterances: the dev set, with transcripts.
-            decoding: how candidates decode.
+            decoding: how candidates decode; with a blank penalty, that of all of them, and none is fitted.
             max_wer_increase: how much more WER than the float variant's is allowed, 0.002 being 0.2 points.
         """
         self._bench = bench
         self._utterances = utterances
         self._references = [utterance.transcript or "" for utterance in utterances]
         self._decoding = decoding
+        self._given_penalty = decoding.options.blank_penalty
         self._budget = max_wer_increase
         self._tried: list[Candidate] = []
 
@@ -116,11 +128,10 @@ class AutoSearch:
         Raises:
             ToleranceError: nothing fits the budget.
         """
-        baseline = self._try(
-            f"{self._bench.backend}/{FLOAT}", FLOAT, Recipe({n: GraphRecipe(FLOAT) for n in GRAPH_NAMES})
-        )
-        for name, recipe, variant in [*self._component_mixes(), *self._uniform_precisions()]:
-            self._consider(self._try(variant, name, recipe), variant, baseline)
+        floats = Recipe({name: GraphRecipe(FLOAT) for name in GRAPH_NAMES})
+        baseline = self._try(_Trial(FLOAT, floats, Variant(self._bench.backend, FLOAT)))
+        for trial in [*self._component_mixes(), *self._uniform_precisions()]:
+            self._consider(trial, baseline)
         if not any(
             _within(candidate, baseline, self._budget) and _has_int8_encoder(candidate) for candidate in self._tried
         ):
@@ -136,7 +147,7 @@ class AutoSearch:
         best = min(fitting, key=lambda candidate: candidate.chunk_ms)
         return Choice(baseline, tuple(self._tried), best, self._budget)
 
-    def _component_mixes(self) -> list[tuple[str, Recipe, str]]:
+    def _component_mixes(self) -> list[_Trial]:
         """The 2³ combinations of quantized and float encoder, predictor and joiner, less the float one."""
         self._bench.make("int8", make_recipe("int8"))
         found = []
@@ -144,11 +155,10 @@ class AutoSearch:
             if "int8" in parts:
                 chosen = dict(zip(GRAPH_NAMES, parts, strict=True))
                 recipe = make_recipe("int8", chosen)
-                variant = "int8" if recipe.name == "int8" else recipe.name
-                found.append((recipe.name, recipe, self._bench.mix(variant, chosen)))
+                found.append(_Trial(recipe.name, recipe, self._bench.mix(recipe.name, chosen)))
         return found
 
-    def _uniform_precisions(self) -> list[tuple[str, Recipe, str]]:
+    def _uniform_precisions(self) -> list[_Trial]:
         found = []
         for precision in UNIFORM_PRECISIONS:
             try:
@@ -156,7 +166,7 @@ class AutoSearch:
             except UsageError:
                 continue
             recipe = make_recipe(precision)
-            found.append((precision, recipe, self._bench.make(precision, recipe)))
+            found.append(_Trial(precision, recipe, self._bench.make(precision, recipe)))
         return found
 
     def _free_layers(self, baseline: Candidate) -> None:
@@ -170,33 +180,34 @@ class AutoSearch:
             freed = make_recipe("int8", {"predictor": FLOAT, "joiner": FLOAT})
             freed = freed.with_graph("encoder", replace(encoder, float_layers=layers))
             name = f"int8 encoder with {count} of {len(ranked)} matrices in float"
-            variant = self._bench.make(f"free{count}", freed)
-            candidate = self._try(variant, name, freed)
-            self._consider(candidate, variant, baseline)
+            self._consider(_Trial(name, freed, self._bench.make(f"free{count}", freed)), baseline)
             if _within(self._tried[-1], baseline, self._budget):
                 return
             count *= 2
 
-    def _try(self, variant: str, name: str, recipe: Recipe, penalty: float = 0.0) -> Candidate:
-        decoding = replace(self._decoding, blank_penalty=penalty)
-        evaluation = evaluate(self._bench.folder, variant, self._utterances, decoding)
+    def _try(self, trial: _Trial, penalty: float = 0.0) -> Candidate:
+        if self._given_penalty is not None:
+            penalty = self._given_penalty
+        decoding = self._decoding.with_options(blank_penalty=penalty)
+        evaluation = evaluate(self._bench.folder, trial.variant, self._utterances, decoding)
         counts = word_counts(self._references, evaluation.texts)
         chunk_ms = evaluation.measurements.as_document()["chunk_ms"]["mean"]
-        _LOGGER.info("%s: WER %.2f %%, %.2f ms a chunk", name, 100 * counts.rate, chunk_ms)
-        return Candidate(name, recipe, counts, chunk_ms, penalty)
+        _LOGGER.info("%s: WER %.2f %%, %.2f ms a chunk", trial.name, 100 * counts.rate, chunk_ms)
+        return Candidate(trial.name, trial.recipe, counts, chunk_ms, penalty)
 
-    def _consider(self, candidate: Candidate, variant: str, baseline: Candidate) -> None:
-        """Keep a candidate; if it deletes words beyond the budget, the best one with a blank penalty."""
+    def _consider(self, trial: _Trial, baseline: Candidate) -> None:
+        """Try a variant; if it deletes words beyond the budget, keep its best candidate with a blank penalty."""
+        candidate = self._try(trial)
         deletes_more = candidate.counts.deletions.sum() > baseline.counts.deletions.sum()
-        if deletes_more and not _within(candidate, baseline, self._budget):
-            candidate = self._fit_blank_penalty(candidate, variant)
+        if deletes_more and self._given_penalty is None and not _within(candidate, baseline, self._budget):
+            candidate = self._fit_blank_penalty(trial, candidate)
         self._tried.append(candidate)
 
-    def _fit_blank_penalty(self, candidate: Candidate, variant: str) -> Candidate:
+    def _fit_blank_penalty(self, trial: _Trial, without: Candidate) -> Candidate:
         """The candidate with the penalty of least WER; the search stops once a greater one does harm."""
-        best = candidate
+        best = without
         for penalty in BLANK_PENALTIES:
-            found = self._try(variant, candidate.name, candidate.recipe, penalty)
+            found = self._try(trial, penalty)
             if found.counts.rate > best.counts.rate:
                 break
             best = found if found.counts.rate < best.counts.rate else best

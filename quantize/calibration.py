@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from emf.quantize.corpus import load_samples, require_speech
-from emf.quantize.recipe import FLOAT
 from emf.runtime.arrays import Array, Arrays, FloatArray
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import sha256_of
@@ -163,13 +162,7 @@ def calibrate(
         AudioError: the audio is silence, or the model recognises nothing in it.
     """
     recorders = {name: Recorder(options) for name in GRAPH_NAMES}
-    recognizer = Recognizer.load(
-        manifest.root,
-        backend=manifest.backends[0],
-        precision=FLOAT,
-        beam_width=options.beam_width,
-        instrument=_Recording(recorders),
-    )
+    recognizer = Recognizer.load(manifest.root, beam_width=options.beam_width, instrument=_Recording(recorders))
     digest, seconds, peak = hashlib.sha256(), 0.0, 0.0
     files = []
     order = np.random.default_rng(options.seed).permutation(len(utterances))
@@ -206,7 +199,7 @@ def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: Fl
 
     def decode(flush: bool) -> None:
         while recognizer.is_ready(stream):
-            filling = stream.step * geometry.frames_per_step < geometry.left_context_length
+            filling = stream.state.clock.step * geometry.frames_per_step < geometry.left_context_length
             for recorder in recorders.values():
                 recorder.stage = "first" if filling else "flush" if flush else "full_context"
             recognizer.decode_streams([stream])

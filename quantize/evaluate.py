@@ -8,35 +8,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from emf.quantize.corpus import load_samples
 from emf.quantize.fresh_process import call_in_fresh_process
-from emf.runtime.inference.instrument import Instrument
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.measure.latency import Measurements, measure_stream, peak_rss_bytes
 from emf.runtime.measure.timing import ComponentTimes
-from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
 _STATUS = Path("/proc/self/status")
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How to decode.
-
-    Attributes:
-        method: `greedy`, `beam` or `modified_beam`.
-        beam_width: hypotheses kept.
-        num_threads: of the engine; `None` takes all there are.
-        frontend: `windowed` or `continuous`; `None` takes the artifact's.
-        blank_penalty: subtracted from the blank's logit; `None` takes the variant's.
-    """
-
-    method: str = "beam"
-    beam_width: int = 10
-    num_threads: int | None = None
-    frontend: str | None = None
-    blank_penalty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +26,7 @@ class Evaluation:
     """What one variant did with a corpus.
 
     Attributes:
-        variant: `<backend>/<name>`.
+        variant: which.
         texts: one an utterance.
         measurements: times and tokens.
         precision: arithmetic of each graph as read back from the engine.
@@ -52,7 +34,7 @@ class Evaluation:
         peak_rss_bytes: greatest resident memory of the variant's own process.
     """
 
-    variant: str
+    variant: Variant
     texts: tuple[str, ...]
     measurements: Measurements
     precision: dict[str, str]
@@ -60,21 +42,31 @@ class Evaluation:
     peak_rss_bytes: int
 
 
-def evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
-    """Decode every utterance with one variant in a new process.
+class Evaluate(Protocol):
+    """What decodes a corpus with one variant."""
 
-    Args:
-        artifact: its folder.
-        variant: `<backend>/<name>`.
-        utterances: what to decode.
-        decoding: how.
-    """
-    return call_in_fresh_process(_evaluate, artifact, variant, tuple(utterances), decoding)
+    def __call__(
+        self, artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding
+    ) -> Evaluation:
+        """Decode every utterance.
+
+        Args:
+            artifact: its folder.
+            variant: of the artifact.
+            utterances: what to decode.
+            decoding: how, whatever variant it names.
+        """
 
 
-def _evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+def evaluate(artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+    """Decode every utterance in a new process; see `Evaluate`."""
+    return call_in_fresh_process(evaluate_here, artifact, variant, tuple(utterances), decoding)
+
+
+def evaluate_here(artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+    """Decode every utterance in this process; see `Evaluate`."""
     times = ComponentTimes()
-    recognizer = load_variant(artifact, variant, decoding, times)
+    recognizer = decoding.of_variant(variant).open(artifact, instrument=times)
     warm_up = load_samples(utterances[0], recognizer.sample_rate)
     measure_stream(recognizer, times, warm_up, Measurements())
     measurements = Measurements()
@@ -87,22 +79,6 @@ def _evaluate(artifact: Path, variant: str, utterances: Sequence[Utterance], dec
         precision=dict(recognizer.transducer.precision),
         blank_penalty=recognizer.options.blank_penalty,
         peak_rss_bytes=own_peak_rss_bytes(),
-    )
-
-
-def load_variant(artifact: Path, variant: str, decoding: Decoding, instrument: Instrument | None = None) -> Recognizer:
-    """Open a variant by its name in the manifest, `<backend>/<name>`."""
-    backend, _, precision = variant.partition("/")
-    return Recognizer.load(
-        artifact,
-        backend=backend,
-        precision=precision,
-        decoding_method=decoding.method,
-        beam_width=decoding.beam_width,
-        num_threads=decoding.num_threads,
-        frontend=decoding.frontend,
-        blank_penalty=decoding.blank_penalty,
-        instrument=instrument,
     )
 
 

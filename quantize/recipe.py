@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from emf.runtime.artifact.manifest import GRAPH_NAMES
+from emf.runtime.artifact.variant import FLOAT
 from emf.runtime.errors import UsageError
 
-FLOAT = "fp32"
 PRECISIONS = ("int8", "int8-weight", "int4-weight", "bf16")
 COMPONENT_PRECISIONS = (FLOAT, *PRECISIONS)
 _FLOAT_LAYERS = {("encoder", "int8"): (0,), ("joiner", "int8"): (1,)}

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from emf.quantize.calibration import CalibrationSet
-from emf.quantize.recipe import FLOAT, Recipe
+from emf.quantize.recipe import Recipe
 from emf.quantize.variant import VariantRequest, add_variant
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
+from emf.runtime.artifact.variant import FLOAT, Variant
 
 
 class ScratchArtifact:
@@ -29,25 +30,24 @@ class ScratchArtifact:
         """As it is now."""
         return read_manifest(self.folder)
 
-    def make(self, name: str, recipe: Recipe) -> str:
-        """Make a variant and return its name in the manifest."""
+    def make(self, name: str, recipe: Recipe) -> Variant:
+        """Make a variant."""
         add_variant(self.folder, VariantRequest(name, recipe, (self.backend,)), self._calibration)
-        return f"{self.backend}/{name}"
+        return Variant(self.backend, name)
 
-    def mix(self, name: str, parts: Mapping[str, str]) -> str:
+    def mix(self, name: str, parts: Mapping[str, str]) -> Variant:
         """Enter a variant that takes each graph from the variant named for it; no file is written.
 
         Args:
             name: of the new variant.
-            parts: by graph, the variant's name without the engine.
+            parts: by graph, the variant's precision.
         """
-        manifest = self.manifest
-        if f"{self.backend}/{name}" not in manifest.variants:
-            graphs = [
-                replace(manifest.variant(self.backend, parts[graph])[graph], precision=name) for graph in GRAPH_NAMES
-            ]
+        manifest, mixed = self.manifest, Variant(self.backend, name)
+        if mixed not in manifest.variants:
+            sources = {graph: manifest.variant(Variant(self.backend, part))[graph] for graph, part in parts.items()}
+            graphs = [replace(sources[graph], precision=name) for graph in GRAPH_NAMES]
             write_manifest(replace(manifest, graphs=(*manifest.graphs, *graphs)), self.folder)
-        return f"{self.backend}/{name}"
+        return mixed
 
 
 @contextmanager

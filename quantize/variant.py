@@ -15,10 +15,11 @@ from emf.quantize.calibration import CalibrationSet
 from emf.quantize.compress import check_supported, compress, engine_properties
 from emf.quantize.graphs.check import check_graph
 from emf.quantize.graphs.files import require_float, weight_bytes
-from emf.quantize.recipe import FLOAT, Recipe
+from emf.quantize.recipe import Recipe
 from emf.runtime.arrays import Arrays
 from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
 from emf.runtime.artifact.manifest_file import describe_file, read_manifest, write_manifest
+from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.errors import ArtifactError, UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,9 +57,9 @@ def check_request(manifest: Manifest, request: VariantRequest) -> None:
     if not _NAME.fullmatch(request.name):
         raise UsageError(f"expected a variant name of letters, digits and . _ + -, found {request.name!r}")
     for backend in request.backends:
-        if f"{backend}/{request.name}" in manifest.variants:
+        if Variant(backend, request.name) in manifest.variants:
             raise UsageError(f"{manifest.root}: variant {backend}/{request.name} exists; pass another --name")
-        sources = manifest.variant(backend, FLOAT)
+        sources = manifest.variant(Variant(backend, FLOAT))
         for name in GRAPH_NAMES:
             check_supported(backend, request.recipe.graphs[name].precision)
             require_float(manifest, sources[name])
@@ -92,7 +93,7 @@ def add_variant(
         for backend in request.backends:
             for name in GRAPH_NAMES:
                 next(steps, None)
-                source = manifest.variant(backend, FLOAT)[name]
+                source = manifest.variant(Variant(backend, FLOAT))[name]
                 samples = () if calibration is None else calibration.samples[name]
                 graph = _make_graph(manifest, source, request, partial, samples)
                 graphs.append(graph)
@@ -164,7 +165,7 @@ def _install(
 ) -> Manifest:
     """Move the folders into place and enter them in the manifest; undo the moves if that fails."""
     manifest = read_manifest(root)
-    if any(record in manifest.variants for record in records):
+    if any(Variant.parse(record) in manifest.variants for record in records):
         raise ArtifactError(f"{root}: another run added variant {request.name} meanwhile; pass another --name")
     moved: list[Path] = []
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emf.export.graphs.graphs import packed_lstm_state
+from emf.export.graphs.predictor import packed_lstm_state
 from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis
 

@@ -1,6 +1,5 @@
 """The oracle: torchaudio's own modules, streaming features and `RNNTBeamSearch`, one stream at a time."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emf.export.graphs.states import EncoderStates
 from emf.export.model import SourceModel
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.arrays import FloatArray
@@ -21,7 +21,7 @@ class ReferenceStep(NamedTuple):
         features: (segment + right context, n_mels), as fed to the encoder.
         exact_features: the same computed by torchaudio in float64, free of its rounding.
         encoding: (frames, encoding_dim).
-        states: the encoder's states in the layout of `EncoderGraph`, caches in time order, oldest first.
+        states: the encoder's states in the layout of `EncoderStates`, rings in time order, oldest first.
         hypotheses: of `RNNTBeamSearch.infer`, best first: (tokens with the initial blank, output, state, score).
         hypotheses_before: the same before the chunk.
     """
@@ -74,6 +74,7 @@ class Reference:
         torchaudio = load_torchaudio()
         self.source = source
         self.beam_width = beam_width
+        self.states = EncoderStates(source.rnnt.transcriber, source.geometry)
         self.extract = StreamingExtractor(source.frontend)
         self.extract_exactly = StreamingExtractor(source.frontend, torch.float64)
         self.decoder = torchaudio.models.RNNTBeamSearch(source.rnnt, source.geometry.num_symbols - 1)
@@ -99,32 +100,7 @@ class Reference:
                 length, before = torch.tensor([len(features)]), hypotheses
                 with torch.inference_mode():
                     hypotheses, state = self.decoder.infer(features, length, self.beam_width, state, hypotheses)
-                states = pack_states(state, self.source.geometry, _num_heads(self.source.rnnt))
+                states = self.states.of_torchaudio(state)
                 yield ReferenceStep(features.numpy(), exact.numpy(), captured[0][0].numpy(), states, hypotheses, before)
         finally:
             del self.source.rnnt.transcribe_streaming
-
-
-def _num_heads(rnnt: Any) -> int:
-    return int(rnnt.transcriber.transformer.emformer_layers[0].attention.num_heads)
-
-
-def pack_states(state: list[list[Tensor]], geometry: Geometry, num_heads: int) -> dict[str, FloatArray]:
-    """torchaudio's encoder state of a batch of 1 in the layout of `EncoderGraph`, oldest entries first.
-
-    Entries not yet filled become zeros: torchaudio keeps copies of others there, and never reads them.
-    """
-    packed: dict[str, FloatArray] = {}
-    past_length = int(state[0][3].item())
-    if geometry.left_context_length:
-        caches = [cache[:, 0].reshape(len(cache), num_heads, -1) for layer in state for cache in layer[1:3]]
-        cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
-        cache[:, :, : max(geometry.left_context_length - past_length, 0)] = 0.0
-        packed["attention_cache"] = cache.numpy()
-    if geometry.max_memory_size:
-        memory = torch.stack([layer[0][:, 0] for layer in state])[None]
-        memory[:, :, : max(geometry.max_memory_size - math.ceil(past_length / geometry.frames_per_step), 0)] = 0.0
-        packed["memory"] = memory.numpy()
-    if packed:
-        packed["past_length"] = np.array([past_length], np.float32)
-    return packed

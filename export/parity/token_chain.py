@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from emf.export.graphs.graphs import packed_lstm_state
+from emf.export.graphs.predictor import packed_lstm_state
 from emf.export.model import SourceModel
 from emf.export.parity.deviations import Deviations
 from emf.runtime.arrays import FloatArray

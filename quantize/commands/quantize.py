@@ -8,12 +8,12 @@ from typing import Any
 from emf.quantize.auto import AutoSearch, Choice
 from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
 from emf.quantize.corpus import read_corpus
-from emf.quantize.evaluate import Decoding
 from emf.quantize.recipe import COMPONENT_PRECISIONS, PRECISIONS, make_recipe
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE, VariantRequest, add_variant, check_request
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.commands.command_line import (
     CommandParser,
     Outcome,
@@ -23,9 +23,9 @@ from emf.runtime.commands.command_line import (
     progress,
     run_command,
 )
+from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.inference.session import BACKENDS
-from emf.runtime.inference.threads import MAX_THREADS
 from emf.runtime.speech.utterances import Utterance
 
 
@@ -52,12 +52,11 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--max-wer-increase", type=bounded(float, -1, 1), default=0.002, help="budget of auto: 0.002 is 0.2 points"
     )
-    parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="of auto's decoding")
-    parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="of auto's decoding")
     parser.add_argument(
         "--seven-bit-weights", action="store_true", help="of int8, for processors without VNNI; less exact"
     )
     parser.add_argument("--name", help="of the variant; after its precision if absent")
+    add_recognizer_flags(parser, omit=VARIANT_OPTIONS, heading="decoding with --precision auto: ")
     return parser
 
 
@@ -101,7 +100,7 @@ def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Na
     check_request(manifest, VariantRequest(name, make_recipe("int8"), backends))
     dev = read_corpus(options.dev, transcripts=True)
     calibration = _calibration(manifest, True, options)
-    decoding = Decoding(beam_width=options.beam_width, num_threads=options.num_threads)
+    decoding = read_decoding(options)
     choices: dict[str, Choice] = {}
     for backend in backends:
         with scratch_artifact(manifest, backend, calibration) as bench:
@@ -137,13 +136,12 @@ def _calibration(manifest: Manifest, needed: bool, options: argparse.Namespace) 
 
 def describe(manifest: Manifest, backend: str, name: str) -> dict[str, Any]:
     """A variant as `--json` prints it."""
-    if f"{backend}/{name}" not in manifest.variants:
-        raise UsageError(f"expected a variant {backend}/{name}, found {', '.join(manifest.variants)}")
-    graphs, source = manifest.variant(backend, name), manifest.variant(backend, "fp32")
-    record = manifest.provenance[PROVENANCE][f"{backend}/{name}"]
+    variant = Variant(backend, name)
+    graphs, source = manifest.variant(variant), manifest.variant(variant.float_variant)
+    record = manifest.provenance[PROVENANCE][str(variant)]
     size, float_size = (sum(graph.bytes for graph in group.values()) for group in (graphs, source))
     return {
-        "name": f"{backend}/{name}",
+        "name": str(variant),
         "backend": backend,
         "bytes": size,
         "size_ratio": size / float_size,

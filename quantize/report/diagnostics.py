@@ -10,10 +10,10 @@ import numpy as np
 from emf.quantize.corpus import load_samples
 from emf.quantize.evaluate import Decoding, load_variant
 from emf.quantize.fresh_process import call_in_fresh_process
-from emf.quantize.recipe import FLOAT
 from emf.quantize.report.drift import encoder_drift, encoder_inputs
 from emf.quantize.report.operators import profile_graph
 from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.variant import FLOAT
 from emf.runtime.inference.threads import resolve_num_threads
 from emf.runtime.measure.paced_load import find_capacity, run_load
 from emf.runtime.recognition.recognizer import Recognizer

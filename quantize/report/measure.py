@@ -10,7 +10,6 @@ import numpy as np
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.quantize.evaluate import Decoding, Evaluation, evaluate
-from emf.quantize.recipe import FLOAT
 from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
@@ -18,6 +17,7 @@ from emf.quantize.report.recommend import recommend
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.variant import FLOAT
 from emf.runtime.inference.threads import resolve_num_threads
 from emf.runtime.measure.baselines import baseline_names
 from emf.runtime.measure.machine import describe_machine

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emf.quantize.recipe import FLOAT
+from emf.runtime.artifact.variant import FLOAT
 
 _NOTICEABLE = 1.05
 """A variant must be this many times as fast as fp32 to be worth its errors."""

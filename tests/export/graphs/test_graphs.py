@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from emf.export.graphs.encoder import EncoderGraph
-from emf.export.graphs.graphs import JOINER_TOP_K, JoinerGraph, PredictorGraph, make_graphs
+from emf.export.graphs.graphs import make_graphs
+from emf.export.graphs.joiner import JOINER_TOP_K, JoinerGraph
+from emf.export.graphs.predictor import PredictorGraph
+from emf.export.graphs.states import EncoderStates
 from emf.export.model_config import geometry_of
-from emf.export.parity.reference import pack_states
 from emf.runtime.artifact.manifest import StateSpec
 from tests.oracle import CONFIGS, random_rnnt, tiny
 from tests.tolerances import MODULE
@@ -68,6 +70,7 @@ def test_encoder_step_by_step(config: dict[str, Any]) -> None:
     rnnt, geometry = random_rnnt(**config), geometry_of(config)
     graph, _, _ = make_graphs(rnnt, geometry)
     chain = Chain(graph.module, graph.states, batch=1)  # type: ignore[arg-type]
+    states = EncoderStates(rnnt.transcriber, geometry)
     state, generator = None, torch.Generator().manual_seed(1)
     with torch.inference_mode():
         for step in range(STEPS):
@@ -75,7 +78,7 @@ def test_encoder_step_by_step(config: dict[str, Any]) -> None:
             length = torch.tensor([geometry.step_length])
             expected, _, state = rnnt.transcribe_streaming(features, length, state)
             torch.testing.assert_close(chain.step(features), expected, rtol=0, atol=MODULE, msg=f"step {step}")
-            packed = pack_states(state, geometry, config["transformer_num_heads"])
+            packed = states.of_torchaudio(state)
             for name, found in chain.in_time_order().items():
                 np.testing.assert_allclose(found, packed[name], rtol=0, atol=MODULE, err_msg=f"{name}, step {step}")
 

@@ -1,0 +1,140 @@
+"""The encoder's state: the one place that states its tensors, and how the model's parts read and write them.
+
+Everything else, the runtime included, reads names, shapes, types and updates from the manifest. Another layout is
+another `EncoderStates`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Geometry, StateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StateTensor:
+    """One tensor of a state.
+
+    Attributes:
+        name: of the graph's input; its output is called `new_` and this.
+        shape: `None` is the batch.
+        dtype: element type.
+        update: `replace` or `ring`, see `StateSpec`.
+        axis: of the ring.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: torch.dtype = torch.float32
+    update: str = "replace"
+    axis: int = 0
+
+    @property
+    def new_name(self) -> str:
+        """Name of the graph's output."""
+        return f"new_{self.name}"
+
+    @property
+    def spec(self) -> StateSpec:
+        """As the manifest describes it."""
+        return StateSpec(self.name, self.new_name, self.update, self.axis)
+
+    @property
+    def batch_axis(self) -> int:
+        """Axis of the batch."""
+        return self.shape.index(None)
+
+    def zeros(self, batch: int) -> Tensor:
+        """Before the first step."""
+        return torch.zeros([batch if size is None else size for size in self.shape], dtype=self.dtype)
+
+
+class Past(NamedTuple):
+    """A state as the encoder's layers use it.
+
+    Attributes:
+        length: encoder frames seen so far, (n,); `None` for a model without state.
+        caches: keys and values of each layer, (n, heads, left context, head_dim), float32, in any order of frames;
+            empty for a model without left context.
+        memories: of each layer, (n, memory size, d); empty for a model without memory.
+    """
+
+    length: Tensor | None
+    caches: list[tuple[Tensor, Tensor]]
+    memories: list[Tensor]
+
+
+class EncoderStates:
+    """The state of an Emformer encoder as tensors of a graph.
+
+    `past_length` (n,), encoder frames seen so far; `attention_cache` (n, layers * 2 * heads, left context,
+    head_dim), a ring of keys and values; `memory` (n, layers, memory size, d), a ring of memory vectors. The last two
+    exist if the model has left context or memory.
+
+    Attributes:
+        tensors: in the order of the graph's inputs.
+    """
+
+    def __init__(self, transcriber: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> None:
+        """Take sizes from an `RNNT.transcriber`; the cache is kept as `cache_dtype`."""
+        layers = transcriber.transformer.emformer_layers
+        self._geometry, self._cache_dtype, self._num_layers = geometry, cache_dtype, len(layers)
+        self._num_heads, self._dim = int(layers[0].attention.num_heads), int(layers[0].attention.input_dim)
+        self.tensors = self._tensors()
+
+    def _tensors(self) -> tuple[StateTensor, ...]:
+        geometry, tensors = self._geometry, []
+        if geometry.left_context_length:
+            rows, head_dim = self._num_layers * 2 * self._num_heads, self._dim // self._num_heads
+            shape = (None, rows, geometry.left_context_length, head_dim)
+            tensors.append(StateTensor("attention_cache", shape, self._cache_dtype, "ring", 2))
+        if geometry.max_memory_size:
+            shape = (None, self._num_layers, geometry.max_memory_size, self._dim)
+            tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2))
+        return (StateTensor("past_length", (None,), torch.int64), *tensors) if tensors else ()
+
+    def read(self, states: Sequence[Tensor]) -> Past:
+        """The state as the layers use it, from the graph's inputs."""
+        given = dict(zip((tensor.name for tensor in self.tensors), states, strict=True))
+        caches, memories = [], []
+        if "attention_cache" in given:
+            parts = [part.to(torch.float32) for part in torch.split(given["attention_cache"], self._num_heads, dim=1)]
+            caches = list(zip(parts[::2], parts[1::2], strict=True))
+        if "memory" in given:
+            memories = [given["memory"][:, index] for index in range(self._num_layers)]
+        return Past(given.get("past_length"), caches, memories)
+
+    def write(self, new: Past) -> tuple[Tensor, ...]:
+        """The graph's outputs, from what a step adds: its keys and values, and its memory vector (n, 1, d)."""
+        outputs = [] if new.length is None else [new.length]
+        if self._geometry.left_context_length:
+            parts = [part for pair in new.caches for part in pair]
+            outputs.append(torch.cat(parts, dim=1).to(self._cache_dtype))
+        if self._geometry.max_memory_size:
+            outputs.append(torch.stack(new.memories, dim=1))
+        return tuple(outputs)
+
+    def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
+        """torchaudio's state of a batch of 1 in this layout, oldest entries first, float32.
+
+        Entries not yet filled become zeros: torchaudio keeps copies of others there, and never reads them.
+        """
+        geometry, length = self._geometry, int(state[0][3].item())
+        packed: dict[str, Tensor] = {}
+        if geometry.left_context_length:
+            caches = [cache[:, 0].reshape(len(cache), self._num_heads, -1) for layer in state for cache in layer[1:3]]
+            cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
+            cache[:, :, : max(geometry.left_context_length - length, 0)] = 0.0
+            packed["attention_cache"] = cache
+        if geometry.max_memory_size:
+            memory = torch.stack([layer[0][:, 0] for layer in state])[None]
+            memory[:, :, : max(geometry.max_memory_size - math.ceil(length / geometry.frames_per_step), 0)] = 0.0
+            packed["memory"] = memory
+        if packed:
+            packed["past_length"] = torch.tensor([length], dtype=torch.float32)
+        return {name: tensor.numpy() for name, tensor in packed.items()}
