@@ -5,7 +5,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -16,12 +15,14 @@ from emf.quantize.report.html import to_html
 from emf.quantize.report.markdown import to_markdown
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.pytorch_rows import PyTorchModel
+from emf.quantize.report.report import Report
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.audio.features import FRONTENDS
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
 from emf.runtime.errors import UsageError
 from emf.runtime.inference.threads import MAX_THREADS
+from emf.runtime.measure.document import to_document
 from emf.runtime.recognition.recognizer import SEARCH_METHODS
 
 
@@ -77,11 +78,11 @@ def _work(options: argparse.Namespace) -> Outcome:
             bar.set_postfix_str(what)
             bar.update()
 
-        document = Reporter(manifest, utterances, chosen, step).run()
-    files = write_report(document, options.out)
-    verdict = document["recommendation"]
-    text = "\n".join([*map(str, files), f"{verdict['variant']}: {verdict['reason']}"])
-    return Outcome(document, text)
+        report = Reporter(manifest, utterances, chosen, step).run()
+    files = write_report(report, options.out)
+    verdict = report.recommendation
+    text = "\n".join([*map(str, files), f"{verdict.variant}: {verdict.reason}"])
+    return Outcome(to_document(report), text)
 
 
 def _variants(manifest: Manifest, text: str) -> Sequence[str]:
@@ -105,12 +106,12 @@ def _require_writable(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
 
-def write_report(document: dict[str, Any], folder: Path) -> list[Path]:
+def write_report(report: Report, folder: Path) -> list[Path]:
     """Write `report.html`, `report.md` and `report.json` into `folder`, each whole or not at all."""
     texts = {
-        "report.html": to_html(document),
-        "report.md": to_markdown(document),
-        "report.json": json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.html": to_html(report),
+        "report.md": to_markdown(report),
+        "report.json": json.dumps(to_document(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     written = []
     for name, text in texts.items():

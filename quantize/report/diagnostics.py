@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from emf.quantize.fresh_process import call_in_fresh_process
 from emf.quantize.recipe import FLOAT
 from emf.quantize.report.drift import encoder_drift, encoder_inputs
 from emf.quantize.report.operators import profile_graph
+from emf.quantize.report.rows import Diagnostics
 from emf.runtime.arrays import FloatArray
 from emf.runtime.inference.threads import resolve_num_threads
 from emf.runtime.measure.paced_load import find_capacity, run_load
@@ -39,14 +39,14 @@ class ExamineOptions:
 
 def examine(
     artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
-) -> dict[str, Any]:
-    """Look at one variant in a new process; gives its JSON document."""
+) -> Diagnostics:
+    """Look at one variant in a new process."""
     return call_in_fresh_process(_examine, artifact, variant, tuple(utterances), decoding, options)
 
 
 def _examine(
     artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
-) -> dict[str, Any]:
+) -> Diagnostics:
     recognizer = load_variant(artifact, variant, decoding)
     backend = variant.partition("/")[0]
     reference = load_variant(artifact, f"{backend}/{FLOAT}", replace(decoding, blank_penalty=0.0))
@@ -59,11 +59,11 @@ def _examine(
         encoder_inputs(recognizer, samples, PROFILED_STEPS),
         resolve_num_threads(decoding.num_threads),
     )
-    return {
-        "drift_db": encoder_drift(reference, recognizer, samples),
-        "operators": [entry.to_document() for entry in operators],
-        "streams_realtime": _capacity(recognizer, recordings, options),
-    }
+    return Diagnostics(
+        drift_db=tuple(encoder_drift(reference, recognizer, samples)),
+        operators=tuple(operators),
+        streams_realtime=_capacity(recognizer, recordings, options),
+    )
 
 
 def _recordings(utterances: Sequence[Utterance], sample_rate: int, seconds: float) -> list[FloatArray]:

@@ -4,17 +4,17 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.quantize.evaluate import Decoding, Evaluation, evaluate
 from emf.quantize.recipe import FLOAT
 from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
+from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
 from emf.quantize.report.recommend import recommend
+from emf.quantize.report.report import Audio, DecodingUsed, MachineAndMemory, Report
+from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, Precision, VariantRow
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
@@ -24,7 +24,6 @@ from emf.runtime.measure.machine import describe_machine
 from emf.runtime.speech.utterances import Utterance
 
 MATRIX_PRECISION = "int8"
-_CURVE_POINTS = 200
 Step = Callable[[str], None]
 
 
@@ -76,8 +75,8 @@ class Reporter:
         self._step = step
         self._measured: dict[str, _Measured] = {}
 
-    def run(self) -> dict[str, Any]:
-        """Everything, as the JSON document of `report.json`."""
+    def run(self) -> Report:
+        """Measure everything."""
         threads = resolve_num_threads(self._options.decoding.num_threads)
         self._step("memory bandwidth")
         bandwidth = measure_bandwidth(threads)
@@ -85,38 +84,38 @@ class Reporter:
         for name in names:
             self._step(f"{name}: decoding")
             self._measured[name] = self._measure(self._manifest.root, name)
-        variants = [self._variant_document(name, bandwidth) for name in names]
-        return {
-            "artifact": self._manifest.root.name,
-            "provenance": {k: v for k, v in self._manifest.provenance.items() if k != PROVENANCE},
-            "audio": self._audio_document(),
-            "decoding": {
-                "method": self._options.decoding.method,
-                "beam_width": self._options.decoding.beam_width,
-                "num_threads": threads,
-                "frontend": self._options.decoding.frontend or self._manifest.frontend.default,
-            },
-            "machine": {**describe_machine(), "caches": cache_bytes(), "read_bytes_per_second": bandwidth},
-            "variants": variants,
-            "baselines": self._baselines(),
-            "component_matrix": self._matrices() if self._options.component_matrix else {},
-            "recommendation": recommend(variants, self._options.max_wer_increase),
-        }
+        variants = tuple(self._variant_row(name, bandwidth) for name in names)
+        return Report(
+            artifact=self._manifest.root.name,
+            provenance={k: v for k, v in self._manifest.provenance.items() if k != PROVENANCE},
+            audio=self._audio(),
+            decoding=DecodingUsed(
+                method=self._options.decoding.method,
+                beam_width=self._options.decoding.beam_width,
+                num_threads=threads,
+                frontend=self._options.decoding.frontend or self._manifest.frontend.default,
+            ),
+            machine=MachineAndMemory(describe_machine(), cache_bytes(), bandwidth),
+            variants=variants,
+            baselines=self._baselines(),
+            component_matrix=self._matrices() if self._options.component_matrix else {},
+            recommendation=recommend(variants, self._options.max_wer_increase),
+        )
 
     def _measure(self, artifact: Path, name: str) -> _Measured:
         evaluation = evaluate(artifact, name, self._utterances, self._options.decoding)
         return _Measured(evaluation, word_counts(self._references, evaluation.texts))
 
-    def _audio_document(self) -> dict[str, Any]:
+    def _audio(self) -> Audio:
         first = next(iter(self._measured.values()))
-        return {
-            "utterances": len(self._utterances),
-            "seconds": first.evaluation.measurements.audio,
-            "words": int(first.counts.lengths.sum()),
-            "speakers": len({utterance.speaker for utterance in self._utterances}),
-        }
+        return Audio(
+            utterances=len(self._utterances),
+            seconds=first.evaluation.measurements.audio,
+            words=int(first.counts.lengths.sum()),
+            speakers=len({utterance.speaker for utterance in self._utterances}),
+        )
 
-    def _variant_document(self, name: str, bandwidth: float) -> dict[str, Any]:
+    def _variant_row(self, name: str, bandwidth: float) -> VariantRow:
         backend, _, precision = name.partition("/")
         graphs, floats = self._manifest.variant(backend, precision), self._manifest.variant(backend, FLOAT)
         measured, baseline = self._measured[name], self._measured[f"{backend}/{FLOAT}"]
@@ -124,48 +123,50 @@ class Reporter:
         size, float_size = (sum(graph.bytes for graph in group.values()) for group in (graphs, floats))
         record = self._manifest.provenance.get(PROVENANCE, {}).get(name, {})
         self._step(f"{name}: drift, operators, load")
-        return {
-            "name": name,
-            "backend": backend,
-            "precision": {
-                "asked": {g: record["recipe"][g]["precision"] if record else FLOAT for g in GRAPH_NAMES},
-                "read_back": evaluation.precision,
-                "mismatch": _mismatches({g: graphs[g].properties for g in GRAPH_NAMES}, evaluation.precision),
-            },
-            "bytes": size,
-            "size_ratio": size / float_size,
-            "wer": measured.counts.rate,
-            "cer": character_error_rate(self._references, evaluation.texts),
-            **measured.counts.totals(),
-            "wer_delta": measured.counts.rate - baseline.counts.rate,
-            "wer_delta_ci95": list(paired_bootstrap(baseline.counts, measured.counts)),
-            "token_agreement": token_agreement(baseline.evaluation.measurements.tokens, evaluation.measurements.tokens),
-            "blank_penalty": evaluation.blank_penalty,
-            "batch_invariant": bool(record.get("batch_invariant", True)),
-            **evaluation.measurements.as_document(),
-            "peak_rss_bytes": evaluation.peak_rss_bytes,
-            **examine(self._manifest.root, name, self._utterances, self._options.decoding, self._options.examine),
-            "bandwidth": audit(self._manifest, graphs, bandwidth),
-            "curves": _curves(evaluation),
-        }
+        return VariantRow(
+            name=name,
+            backend=backend,
+            precision=Precision(
+                asked={g: record["recipe"][g]["precision"] if record else FLOAT for g in GRAPH_NAMES},
+                read_back=evaluation.precision,
+                mismatch=_mismatches({g: graphs[g].properties for g in GRAPH_NAMES}, evaluation.precision),
+            ),
+            bytes=size,
+            size_ratio=size / float_size,
+            wer=measured.counts.rate,
+            cer=character_error_rate(self._references, evaluation.texts),
+            edits=measured.counts.totals(),
+            wer_delta=measured.counts.rate - baseline.counts.rate,
+            wer_delta_ci95=paired_bootstrap(baseline.counts, measured.counts),
+            token_agreement=token_agreement(baseline.evaluation.measurements.tokens, evaluation.measurements.tokens),
+            blank_penalty=evaluation.blank_penalty,
+            batch_invariant=bool(record.get("batch_invariant", True)),
+            figures=evaluation.measurements.figures(),
+            peak_rss_bytes=evaluation.peak_rss_bytes,
+            diagnostics=examine(
+                self._manifest.root, name, self._utterances, self._options.decoding, self._options.examine
+            ),
+            bandwidth=audit(self._manifest, graphs, bandwidth),
+            curves=Curves.of(evaluation.measurements),
+        )
 
-    def _baselines(self) -> list[dict[str, Any]]:
+    def _baselines(self) -> tuple[BaselineRow | FailedBaseline, ...]:
         """PyTorch's rows; torchaudio has one search and one frontend, whatever the variants decode with."""
         model, decoding = self._options.pytorch, self._options.decoding
         if model is None:
-            return []
-        rows = []
+            return ()
+        rows: list[BaselineRow | FailedBaseline] = []
         for name in baseline_names():
             self._step(f"{name}: decoding")
             rows.append(pytorch_row(self._manifest.root, name, model, self._utterances, decoding))
-        return rows
+        return tuple(rows)
 
-    def _matrices(self) -> dict[str, list[dict[str, Any]]]:
+    def _matrices(self) -> dict[str, tuple[MatrixRow, ...]]:
         """WER of every mixture of float and INT8 graphs, for each engine that has an INT8 variant."""
         backends = [b for b in self._manifest.backends if f"{b}/{MATRIX_PRECISION}" in self._manifest.variants]
         return {backend: self._matrix(backend) for backend in backends}
 
-    def _matrix(self, backend: str) -> list[dict[str, Any]]:
+    def _matrix(self, backend: str) -> tuple[MatrixRow, ...]:
         rows = []
         with scratch_artifact(self._manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
             for parts in itertools.product((FLOAT, MATRIX_PRECISION), repeat=len(GRAPH_NAMES)):
@@ -175,9 +176,9 @@ class Reporter:
                     self._step(f"{backend}: {name}")
                     mixed = bench.mix(name, dict(zip(GRAPH_NAMES, parts, strict=True)))
                     measured = self._measure(bench.folder, mixed)
-                row = dict(zip(GRAPH_NAMES, parts, strict=True))
-                rows.append({**row, "wer": measured.counts.rate, **measured.counts.totals()})
-        return rows
+                precisions = dict(zip(GRAPH_NAMES, parts, strict=True))
+                rows.append(MatrixRow(**precisions, wer=measured.counts.rate, edits=measured.counts.totals()))
+        return tuple(rows)
 
 
 def variants_with_float(variants: Sequence[str]) -> list[str]:
@@ -195,23 +196,7 @@ def number_of_steps(manifest: Manifest, options: ReportOptions) -> int:
     return 1 + 2 * len(variants_with_float(options.variants)) + baselines + 8 * matrices * options.component_matrix
 
 
-def _mismatches(asked: Mapping[str, Mapping[str, str]], found: Mapping[str, str]) -> list[str]:
+def _mismatches(asked: Mapping[str, Mapping[str, str]], found: Mapping[str, str]) -> tuple[str, ...]:
     """Graphs whose arithmetic is not what the variant asks of the engine."""
     hints = {name: properties.get("INFERENCE_PRECISION_HINT") for name, properties in asked.items()}
-    return [name for name, hint in hints.items() if hint is not None and found[name].partition("/")[0] != hint]
-
-
-def _curves(evaluation: Evaluation) -> dict[str, Any]:
-    """What the plots draw, at most some hundred points each; milliseconds."""
-    chunks = 1e3 * np.asarray(evaluation.measurements.chunks)
-    components = evaluation.measurements.components
-    names = components[0] if components else {}
-    shares = np.linspace(0, 100, 101)
-    pieces = np.array_split(chunks, min(_CURVE_POINTS, len(chunks)))
-    return {
-        "chunk_ms_percentiles": np.percentile(chunks, shares).tolist(),
-        "components_ms_percentiles": {
-            name: np.percentile([1e3 * c[name] for c in components], shares).tolist() for name in names
-        },
-        "chunk_ms_over_time": [float(np.median(piece)) for piece in pieces],
-    }
+    return tuple(name for name, hint in hints.items() if hint is not None and found[name].partition("/")[0] != hint)
