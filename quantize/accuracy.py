@@ -14,6 +14,15 @@ _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
+class EditTotals:
+    """Edit operations of all utterances together."""
+
+    substitutions: int
+    deletions: int
+    insertions: int
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorCounts:
     """Edit operations of each utterance against its reference; every array has shape (utterances,)."""
 
@@ -32,9 +41,9 @@ class ErrorCounts:
         """Errors over the length of all references."""
         return float(self.errors.sum() / max(int(self.lengths.sum()), 1))
 
-    def totals(self) -> dict[str, int]:
-        """Substitutions, deletions and insertions of all utterances together."""
-        return {name: int(getattr(self, name).sum()) for name in ("substitutions", "deletions", "insertions")}
+    def totals(self) -> EditTotals:
+        """Edit operations of all utterances together."""
+        return EditTotals(int(self.substitutions.sum()), int(self.deletions.sum()), int(self.insertions.sum()))
 
 
 def word_counts(references: Sequence[str], texts: Sequence[str]) -> ErrorCounts:

@@ -8,7 +8,7 @@ where words are lost by deletions, a blank penalty is fitted before a candidate 
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from emf.quantize.accuracy import ErrorCounts, word_counts
@@ -52,7 +52,7 @@ class Candidate:
             "name": self.name,
             "wer": self.counts.rate,
             "wer_increase": self.counts.rate - baseline.counts.rate,
-            **self.counts.totals(),
+            **asdict(self.counts.totals()),
             "chunk_ms": self.chunk_ms,
             "speedup": baseline.chunk_ms / self.chunk_ms if self.chunk_ms else 0.0,
             "blank_penalty": self.blank_penalty,
@@ -191,7 +191,7 @@ class AutoSearch:
         decoding = self._decoding.with_options(blank_penalty=penalty)
         evaluation = evaluate(self._bench.folder, trial.variant, self._utterances, decoding)
         counts = word_counts(self._references, evaluation.texts)
-        chunk_ms = evaluation.measurements.as_document()["chunk_ms"]["mean"]
+        chunk_ms = evaluation.measurements.figures().chunk_ms.mean
         _LOGGER.info("%s: WER %.2f %%, %.2f ms a chunk", trial.name, 100 * counts.rate, chunk_ms)
         return Candidate(trial.name, trial.recipe, counts, chunk_ms, penalty)
 

@@ -2,13 +2,15 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
 from emf.export.model import load_model
 from emf.export.parity.audio import demo_recordings, gather_audio
 from emf.export.parity.reference import ReferenceStep
+from emf.export.parity.rollout import Tie
+from emf.export.parity.verify import Verification
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.audio.features import FRONTENDS
 from emf.runtime.commands.command_line import (
@@ -21,6 +23,17 @@ from emf.runtime.commands.command_line import (
     run_command,
 )
 from emf.runtime.inference.session import BACKENDS
+
+
+@dataclass(frozen=True, slots=True)
+class _GraphRow:
+    """One graph of the artifact and its greatest deviation from PyTorch."""
+
+    name: str
+    backend: str
+    precision: str
+    bytes: int
+    max_abs_error: float
 
 
 def make_parser() -> CommandParser:
@@ -65,47 +78,47 @@ def _work(options: argparse.Namespace) -> Outcome:
         options.out,
         ExportOptions(options.backends, samples, options.opset, options.atol, options.cache, options.force, _steps),
     )
+    rows = [
+        _GraphRow(
+            name=graph.name,
+            backend=graph.backend,
+            precision=graph.precision,
+            bytes=graph.bytes,
+            max_abs_error=verification.deviations[graph.backend].worst(graph.name),
+        )
+        for graph in manifest.graphs
+    ]
     document = {
         "artifact": str(options.out),
-        "graphs": [
-            {
-                "name": graph.name,
-                "backend": graph.backend,
-                "precision": graph.precision,
-                "bytes": graph.bytes,
-                "max_abs_error": verification.deviations[graph.backend].worst(graph.name),
-            }
-            for graph in manifest.graphs
-        ],
+        "graphs": [asdict(row) for row in rows],
         "verify": as_document(verification),
     }
-    return Outcome(document, _describe(document))
+    return Outcome(document, _describe(options.out, rows, verification))
 
 
-def _describe(document: dict[str, Any]) -> str:
-    check = document["verify"]
+def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification) -> str:
     lines = [
-        f"{graph['backend']}/{graph['precision']}/{graph['name']}: {graph['bytes'] / 2**20:.1f} MiB, "
-        f"greatest deviation from PyTorch {graph['max_abs_error']:.1e}"
-        for graph in document["graphs"]
+        f"{row.backend}/{row.precision}/{row.name}: {row.bytes / 2**20:.1f} MiB, "
+        f"greatest deviation from PyTorch {row.max_abs_error:.1e}"
+        for row in rows
     ]
     return "\n".join(
         [
             *lines,
-            f"checked over {check['seconds']:.1f} s of audio in {check['chunks']} chained chunks: "
-            f"{check['tokens']} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
-            f"{' but those below' if check['ties'] else ''}, scores within {check['score_error']:.1e}",
-            *map(_describe_tie, check["ties"]),
-            f"artifact: {document['artifact']}",
+            f"checked over {check.seconds:.1f} s of audio in {check.chunks} chained chunks: "
+            f"{check.num_tokens} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
+            f"{' but those below' if check.ties else ''}, scores within {check.score_error:.1e}",
+            *map(_describe_tie, check.ties),
+            f"artifact: {artifact}",
         ]
     )
 
 
-def _describe_tie(tie: dict[str, Any]) -> str:
+def _describe_tie(tie: Tie) -> str:
     return (
-        f"{tie['backend']}, chunk {tie['chunk']}: rounding decided between hypotheses, "
-        f"{'none of them the best' if tie['best_equal'] else 'the best among them'}; "
-        f"log-probabilities and scores within {tie['difference']:.1e} of PyTorch's"
+        f"{tie.backend}, chunk {tie.chunk}: rounding decided between hypotheses, "
+        f"{'none of them the best' if tie.best_equal else 'the best among them'}; "
+        f"log-probabilities and scores within {tie.difference:.1e} of PyTorch's"
     )
 
 

@@ -5,24 +5,23 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from emf.quantize.corpus import read_corpus
-from emf.quantize.evaluate import Decoding
 from emf.quantize.report.diagnostics import ExamineOptions
 from emf.quantize.report.html import to_html
 from emf.quantize.report.markdown import to_markdown
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.pytorch_rows import PyTorchModel
+from emf.quantize.report.report import Report
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
-from emf.runtime.audio.features import FRONTENDS
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
-from emf.runtime.inference.threads import MAX_THREADS
-from emf.runtime.recognition.recognizer import SEARCH_METHODS
+from emf.runtime.measure.document import to_document
 
 
 def make_parser() -> CommandParser:
@@ -35,10 +34,6 @@ def make_parser() -> CommandParser:
     parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
     parser.add_argument("--audio", type=Path, required=True, help="manifest.tsv with transcripts")
     parser.add_argument("--variants", default="all", help="<backend>/<name>, separated by commas (default: all)")
-    parser.add_argument("--decoding-method", choices=tuple(SEARCH_METHODS), default="beam", help="(default: beam)")
-    parser.add_argument("--beam-width", type=bounded(int, 1, 1000), default=10, help="hypotheses kept (default: 10)")
-    parser.add_argument("--frontend", choices=FRONTENDS, help="features (default: the artifact's)")
-    parser.add_argument("--num-threads", type=bounded(int, 1, MAX_THREADS), help="threads (default: all there are)")
     parser.add_argument(
         "--drift-seconds", type=bounded(float, 1, 86_400), default=180.0, help="audio for the drift (default: 180)"
     )
@@ -56,6 +51,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--checkpoint", help="also measure PyTorch with these weights: demo, librispeech or a file")
     parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
+    add_recognizer_flags(parser, omit=VARIANT_OPTIONS)
     return parser
 
 
@@ -64,7 +60,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     utterances = read_corpus(options.audio, transcripts=True)
     chosen = ReportOptions(
         variants=_variants(manifest, options.variants),
-        decoding=Decoding(options.decoding_method, options.beam_width, options.num_threads, options.frontend),
+        decoding=read_decoding(options),
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,
         max_wer_increase=options.max_wer_increase,
@@ -77,23 +73,22 @@ def _work(options: argparse.Namespace) -> Outcome:
             bar.set_postfix_str(what)
             bar.update()
 
-        document = Reporter(manifest, utterances, chosen, step).run()
-    files = write_report(document, options.out)
-    verdict = document["recommendation"]
-    text = "\n".join([*map(str, files), f"{verdict['variant']}: {verdict['reason']}"])
-    return Outcome(document, text)
+        report = Reporter(manifest, utterances, chosen, step).run()
+    files = write_report(report, options.out)
+    verdict = report.recommendation
+    text = "\n".join([*map(str, files), f"{verdict.variant}: {verdict.reason}"])
+    return Outcome(to_document(report), text)
 
 
-def _variants(manifest: Manifest, text: str) -> Sequence[str]:
+def _variants(manifest: Manifest, text: str) -> Sequence[Variant]:
     if text == "all":
         return manifest.variants
+    known = {str(variant): variant for variant in manifest.variants}
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in manifest.variants]
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise UsageError(
-            f"expected variants of {', '.join(manifest.variants)}, found {unknown[0] if unknown else text!r}"
-        )
-    return names
+        raise UsageError(f"expected variants of {', '.join(known)}, found {unknown[0] if unknown else text!r}")
+    return [known[name] for name in names]
 
 
 def _require_writable(folder: Path) -> None:
@@ -105,12 +100,12 @@ def _require_writable(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
 
-def write_report(document: dict[str, Any], folder: Path) -> list[Path]:
+def write_report(report: Report, folder: Path) -> list[Path]:
     """Write `report.html`, `report.md` and `report.json` into `folder`, each whole or not at all."""
     texts = {
-        "report.html": to_html(document),
-        "report.md": to_markdown(document),
-        "report.json": json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.html": to_html(report),
+        "report.md": to_markdown(report),
+        "report.json": json.dumps(to_document(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     written = []
     for name, text in texts.items():

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emf.quantize.graphs.files import weight_bytes
+from emf.quantize.report.rows import MemoryTraffic
 from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -42,17 +42,13 @@ def measure_bandwidth(num_threads: int) -> float:
     return best
 
 
-def audit(manifest: Manifest, graphs: Mapping[str, GraphSpec], bandwidth: float) -> dict[str, Any]:
+def audit(manifest: Manifest, graphs: Mapping[str, GraphSpec], bandwidth: float) -> MemoryTraffic:
     """What one chunk of one stream must read and write at least: every weight once, every state once.
 
     Args:
         manifest: of the artifact.
         graphs: of one variant.
         bandwidth: of the memory, bytes a second.
-
-    Returns:
-        Bytes, the bandwidth that real time needs, and the floor in milliseconds that follows from
-        `bandwidth` where the weights come from memory and not from a cache.
     """
     weights = {name: sum(weight_bytes(manifest, graphs[name]).values()) for name in GRAPH_NAMES}
     state = _state_bytes(graphs["encoder"])
@@ -60,14 +56,14 @@ def audit(manifest: Manifest, graphs: Mapping[str, GraphSpec], bandwidth: float)
     frontend, geometry = manifest.frontend, manifest.geometry
     seconds = geometry.segment_length * frontend.hop_length / frontend.sample_rate
     holding = [level for level, size in cache_bytes().items() if size >= total]
-    return {
-        "weight_bytes": weights,
-        "state_bytes": state,
-        "bytes_per_chunk": total,
-        "bytes_per_second_realtime": total / seconds,
-        "floor_ms": 1e3 * total / bandwidth,
-        "fits_in": holding[0] if holding else None,
-    }
+    return MemoryTraffic(
+        weight_bytes=weights,
+        state_bytes=state,
+        bytes_per_chunk=total,
+        bytes_per_second_realtime=total / seconds,
+        floor_ms=1e3 * total / bandwidth,
+        fits_in=holding[0] if holding else None,
+    )
 
 
 def _state_bytes(encoder: GraphSpec) -> int:

@@ -1,21 +1,20 @@
 """What a report tells of a variant beside its words and times: drift, operators, streams in real time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emf.quantize.corpus import load_samples
-from emf.quantize.evaluate import Decoding, load_variant
 from emf.quantize.fresh_process import call_in_fresh_process
 from emf.quantize.report.drift import encoder_drift, encoder_inputs
 from emf.quantize.report.operators import profile_graph
+from emf.quantize.report.rows import Diagnostics
 from emf.runtime.arrays import FloatArray
-from emf.runtime.artifact.variant import FLOAT
-from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.artifact.variant import Variant
 from emf.runtime.measure.paced_load import find_capacity, run_load
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.utterances import Utterance
 
@@ -38,18 +37,17 @@ class ExamineOptions:
 
 
 def examine(
-    artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
-) -> dict[str, Any]:
-    """Look at one variant in a new process; gives its JSON document."""
+    artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
+) -> Diagnostics:
+    """Look at one variant in a new process."""
     return call_in_fresh_process(_examine, artifact, variant, tuple(utterances), decoding, options)
 
 
 def _examine(
-    artifact: Path, variant: str, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
-) -> dict[str, Any]:
-    recognizer = load_variant(artifact, variant, decoding)
-    backend = variant.partition("/")[0]
-    reference = load_variant(artifact, f"{backend}/{FLOAT}", replace(decoding, blank_penalty=0.0))
+    artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
+) -> Diagnostics:
+    recognizer = decoding.of_variant(variant).open(artifact)
+    reference = decoding.of_variant(variant.float_variant).open(artifact)
     recordings = _recordings(utterances, recognizer.sample_rate, options.drift_seconds)
     samples = np.concatenate(recordings)
     transducer = recognizer.transducer
@@ -57,13 +55,13 @@ def _examine(
         transducer.manifest,
         transducer.graphs["encoder"],
         encoder_inputs(recognizer, samples, PROFILED_STEPS),
-        resolve_num_threads(decoding.num_threads),
+        decoding.options.threads,
     )
-    return {
-        "drift_db": encoder_drift(reference, recognizer, samples),
-        "operators": [entry.to_document() for entry in operators],
-        "streams_realtime": _capacity(recognizer, recordings, options),
-    }
+    return Diagnostics(
+        drift_db=tuple(encoder_drift(reference, recognizer, samples)),
+        operators=tuple(operators),
+        streams_realtime=_capacity(recognizer, recordings, options),
+    )
 
 
 def _recordings(utterances: Sequence[Utterance], sample_rate: int, seconds: float) -> list[FloatArray]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
+from emf.quantize.report.report import Report
+from emf.quantize.report.rows import VariantRow
 from emf.quantize.report.tables import (
     Table,
     audio_line,
@@ -29,27 +30,27 @@ figure { margin: 0; } figcaption { font-weight: 600; }
 """
 
 
-def to_html(document: Mapping[str, Any]) -> str:
-    """The document of `report.json` as a page."""
-    title = f"{document['artifact']}: which variant to deploy"
-    verdict = document["recommendation"]
+def to_html(report: Report) -> str:
+    """The report as a page."""
+    title = f"{report.artifact}: which variant to deploy"
+    verdict = report.recommendation
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="verdict"><b>{escape(verdict["variant"])}</b>: {escape(verdict["reason"])}</p>',
-        f"<p>{escape(machine_line(document))}<br>{escape(audio_line(document))}</p>",
+        f'<p class="verdict"><b>{escape(verdict.variant)}</b>: {escape(verdict.reason)}</p>',
+        f"<p>{escape(machine_line(report))}<br>{escape(audio_line(report))}</p>",
         "<h2>Variants</h2>",
-        _table(variants_table(document)),
+        _table(variants_table(report)),
     ]
-    if document.get("baselines"):
-        parts += ["<h2>PyTorch on the same audio</h2>", _table(baselines_table(document))]
-    parts += ["<h2>Plots</h2>", '<div class="plots">', *map(_figure, plots(document)), "</div>"]
-    for backend, rows in document["component_matrix"].items():
+    if report.baselines:
+        parts += ["<h2>PyTorch on the same audio</h2>", _table(baselines_table(report))]
+    parts += ["<h2>Plots</h2>", '<div class="plots">', *map(_figure, plots(report)), "</div>"]
+    for backend, rows in report.component_matrix.items():
         parts += [f"<h2>Which component costs words: {escape(backend)}</h2>", _table(matrix_table(rows))]
-    parts += ["<h2>Time by component</h2>", _table(components_table(document))]
-    parts += ["<h2>Memory traffic of a chunk</h2>", _table(bandwidth_table(document))]
+    parts += ["<h2>Time by component</h2>", _table(components_table(report))]
+    parts += ["<h2>Memory traffic of a chunk</h2>", _table(bandwidth_table(report))]
     parts.append("<h2>The encoder's operators, by the engine's own profiler</h2>")
-    for variant in document["variants"]:
-        parts += [f"<h3>{escape(variant['name'])}</h3>", _table(operators_table(variant))]
+    for variant in report.variants:
+        parts += [f"<h3>{escape(variant.name)}</h3>", _table(operators_table(variant))]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n<body>\n'
@@ -58,18 +59,17 @@ def to_html(document: Mapping[str, Any]) -> str:
     )
 
 
-def plots(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def plots(report: Report) -> list[tuple[str, str]]:
     """Titles and drawings."""
-    variants = document["variants"]
-    chosen = next(v for v in variants if v["name"] == document["recommendation"]["variant"])
-    latency = {v["name"]: v["curves"]["chunk_ms_percentiles"] for v in variants}
-    component = chosen["curves"]["components_ms_percentiles"]
-    words = [Series(v["name"], [v["rtf"]], [100 * v["wer"]]) for v in variants]
+    variants, chosen = report.variants, report.recommended
+    latency = {v.name: v.curves.chunk_ms_percentiles for v in variants}
+    component = chosen.curves.components_ms_percentiles
+    words = [Series(v.name, [v.figures.rtf], [100 * v.wer]) for v in variants]
     drawn = [
         ("WER against real-time factor", scatter_plot("real-time factor", "WER, %", words)),
         ("Chunk latency, cumulative", line_plot("chunk latency, ms", "% of chunks", _cumulative(latency))),
         (
-            f"Latency by component, cumulative: {chosen['name']}",
+            f"Latency by component, cumulative: {chosen.name}",
             line_plot("time in the component, ms", "% of chunks", _cumulative(component)),
         ),
         (
@@ -77,11 +77,7 @@ def plots(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             line_plot("% of the audio", "chunk latency, ms", [_over_time(v) for v in variants]),
         ),
     ]
-    drift = [
-        Series(v["name"], [index + 1.0 for index in range(len(v["drift_db"]))], v["drift_db"])
-        for v in variants
-        if not v["name"].endswith("/fp32")
-    ]
+    drift = [_by_minute(v.name, v.diagnostics.drift_db) for v in report.quantized]
     if drift:
         drawn.append(("Encoder against fp32", line_plot("minute of audio", "signal to noise, dB", drift)))
     return drawn
@@ -91,9 +87,13 @@ def _cumulative(percentiles: Mapping[str, Sequence[float]]) -> list[Series]:
     return [Series(name, values, range(len(values))) for name, values in percentiles.items()]
 
 
-def _over_time(variant: Mapping[str, Any]) -> Series:
-    values = variant["curves"]["chunk_ms_over_time"]
-    return Series(variant["name"], [100.0 * (index + 1) / len(values) for index in range(len(values))], values)
+def _by_minute(name: str, values: Sequence[float]) -> Series:
+    return Series(name, [index + 1.0 for index in range(len(values))], values)
+
+
+def _over_time(variant: VariantRow) -> Series:
+    values = variant.curves.chunk_ms_over_time
+    return Series(variant.name, [100.0 * (index + 1) / len(values) for index in range(len(values))], values)
 
 
 def _figure(plot: tuple[str, str]) -> str:

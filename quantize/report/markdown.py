@@ -1,8 +1,6 @@
 """The report as Markdown."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from emf.quantize.report.report import Report
 from emf.quantize.report.tables import (
     Table,
     audio_line,
@@ -15,28 +13,24 @@ from emf.quantize.report.tables import (
 )
 
 
-def to_markdown(document: Mapping[str, Any]) -> str:
-    """The document of `report.json` as Markdown."""
-    verdict = document["recommendation"]
+def to_markdown(report: Report) -> str:
+    """The report as Markdown."""
+    verdict = report.recommendation
     parts = [
-        f"# {document['artifact']}: which variant to deploy",
-        f"**{verdict['variant']}**: {verdict['reason']}",
-        machine_line(document),
-        audio_line(document),
+        f"# {report.artifact}: which variant to deploy",
+        f"**{verdict.variant}**: {verdict.reason}",
+        machine_line(report),
+        audio_line(report),
         "## Variants",
-        _table(variants_table(document)),
+        _table(variants_table(report)),
     ]
-    if document.get("baselines"):
-        parts += ["## PyTorch on the same audio", _table(baselines_table(document))]
-    for backend, rows in document["component_matrix"].items():
+    if report.baselines:
+        parts += ["## PyTorch on the same audio", _table(baselines_table(report))]
+    for backend, rows in report.component_matrix.items():
         parts += [f"## Which component costs words: {backend}", _table(matrix_table(rows))]
-    parts += ["## Time by component", _table(components_table(document))]
-    parts += ["## Memory traffic of a chunk", _table(bandwidth_table(document))]
-    drift = [
-        f"- {v['name']}: {', '.join(f'{value:.1f}' for value in v['drift_db'])}"
-        for v in document["variants"]
-        if not v["name"].endswith("/fp32")
-    ]
+    parts += ["## Time by component", _table(components_table(report))]
+    parts += ["## Memory traffic of a chunk", _table(bandwidth_table(report))]
+    drift = [f"- {v.name}: {', '.join(f'{value:.1f}' for value in v.diagnostics.drift_db)}" for v in report.quantized]
     if drift:
         parts += ["## Encoder against fp32, dB by minute of audio", "\n".join(drift)]
     return "\n\n".join(parts) + "\n"

@@ -4,27 +4,27 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
-from emf.quantize.evaluate import Decoding, Evaluation, evaluate
+from emf.quantize.evaluate import Evaluation, evaluate
 from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
+from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
 from emf.quantize.report.recommend import recommend
+from emf.quantize.report.report import Audio, MachineAndMemory, Report
+from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, Precision, VariantRow
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.artifact.variant import FLOAT
-from emf.runtime.inference.threads import resolve_num_threads
+from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.measure.baselines import baseline_names
+from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.machine import describe_machine
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
 MATRIX_PRECISION = "int8"
-_CURVE_POINTS = 200
 Step = Callable[[str], None]
 
 
@@ -33,7 +33,7 @@ class ReportOptions:
     """What to measure.
 
     Attributes:
-        variants: `<backend>/<name>` each; the float variant of every engine among them is added.
+        variants: the float variant of every backend among them is added.
         decoding: how all of them decode.
         examine: how long to look at drift and at load.
         component_matrix: also decode the 2³ mixtures of float and INT8 components.
@@ -41,7 +41,7 @@ class ReportOptions:
         pytorch: also decode with PyTorch, in each of the installed baselines' ways.
     """
 
-    variants: Sequence[str]
+    variants: Sequence[Variant]
     decoding: Decoding
     examine: ExamineOptions
     component_matrix: bool = True
@@ -74,144 +74,126 @@ class Reporter:
         self._references = [utterance.transcript or "" for utterance in utterances]
         self._options = options
         self._step = step
-        self._measured: dict[str, _Measured] = {}
+        self._measured: dict[Variant, _Measured] = {}
 
-    def run(self) -> dict[str, Any]:
-        """Everything, as the JSON document of `report.json`."""
-        threads = resolve_num_threads(self._options.decoding.num_threads)
+    def run(self) -> Report:
+        """Measure everything."""
+        decoding = self._options.decoding
         self._step("memory bandwidth")
-        bandwidth = measure_bandwidth(threads)
-        names = variants_with_float(self._options.variants)
-        for name in names:
-            self._step(f"{name}: decoding")
-            self._measured[name] = self._measure(self._manifest.root, name)
-        variants = [self._variant_document(name, bandwidth) for name in names]
-        return {
-            "artifact": self._manifest.root.name,
-            "provenance": {k: v for k, v in self._manifest.provenance.items() if k != PROVENANCE},
-            "audio": self._audio_document(),
-            "decoding": {
-                "method": self._options.decoding.method,
-                "beam_width": self._options.decoding.beam_width,
-                "num_threads": threads,
-                "frontend": self._options.decoding.frontend or self._manifest.frontend.default,
-            },
-            "machine": {**describe_machine(), "caches": cache_bytes(), "read_bytes_per_second": bandwidth},
-            "variants": variants,
-            "baselines": self._baselines(),
-            "component_matrix": self._matrices() if self._options.component_matrix else {},
-            "recommendation": recommend(variants, self._options.max_wer_increase),
-        }
+        bandwidth = measure_bandwidth(decoding.options.threads)
+        chosen = variants_with_float(self._options.variants)
+        for variant in chosen:
+            self._step(f"{variant}: decoding")
+            self._measured[variant] = self._measure(self._manifest.root, variant)
+        variants = tuple(self._variant_row(variant, bandwidth) for variant in chosen)
+        return Report(
+            artifact=self._manifest.root.name,
+            provenance={k: v for k, v in self._manifest.provenance.items() if k != PROVENANCE},
+            audio=self._audio(),
+            decoding=DecodingUsed.of(decoding, self._manifest),
+            machine=MachineAndMemory(describe_machine(), cache_bytes(), bandwidth),
+            variants=variants,
+            baselines=self._baselines(),
+            component_matrix=self._matrices() if self._options.component_matrix else {},
+            recommendation=recommend(variants, self._options.max_wer_increase),
+        )
 
-    def _measure(self, artifact: Path, name: str) -> _Measured:
-        evaluation = evaluate(artifact, name, self._utterances, self._options.decoding)
+    def _measure(self, artifact: Path, variant: Variant) -> _Measured:
+        evaluation = evaluate(artifact, variant, self._utterances, self._options.decoding)
         return _Measured(evaluation, word_counts(self._references, evaluation.texts))
 
-    def _audio_document(self) -> dict[str, Any]:
+    def _audio(self) -> Audio:
         first = next(iter(self._measured.values()))
-        return {
-            "utterances": len(self._utterances),
-            "seconds": first.evaluation.measurements.audio,
-            "words": int(first.counts.lengths.sum()),
-            "speakers": len({utterance.speaker for utterance in self._utterances}),
-        }
+        return Audio(
+            utterances=len(self._utterances),
+            seconds=first.evaluation.measurements.audio,
+            words=int(first.counts.lengths.sum()),
+            speakers=len({utterance.speaker for utterance in self._utterances}),
+        )
 
-    def _variant_document(self, name: str, bandwidth: float) -> dict[str, Any]:
-        backend, _, precision = name.partition("/")
-        graphs, floats = self._manifest.variant(backend, precision), self._manifest.variant(backend, FLOAT)
-        measured, baseline = self._measured[name], self._measured[f"{backend}/{FLOAT}"]
+    def _variant_row(self, variant: Variant, bandwidth: float) -> VariantRow:
+        graphs, floats = self._manifest.variant(variant), self._manifest.variant(variant.float_variant)
+        measured, baseline = self._measured[variant], self._measured[variant.float_variant]
         evaluation = measured.evaluation
         size, float_size = (sum(graph.bytes for graph in group.values()) for group in (graphs, floats))
-        record = self._manifest.provenance.get(PROVENANCE, {}).get(name, {})
-        self._step(f"{name}: drift, operators, load")
-        return {
-            "name": name,
-            "backend": backend,
-            "precision": {
-                "asked": {g: record["recipe"][g]["precision"] if record else FLOAT for g in GRAPH_NAMES},
-                "read_back": evaluation.precision,
-                "mismatch": _mismatches({g: graphs[g].properties for g in GRAPH_NAMES}, evaluation.precision),
-            },
-            "bytes": size,
-            "size_ratio": size / float_size,
-            "wer": measured.counts.rate,
-            "cer": character_error_rate(self._references, evaluation.texts),
-            **measured.counts.totals(),
-            "wer_delta": measured.counts.rate - baseline.counts.rate,
-            "wer_delta_ci95": list(paired_bootstrap(baseline.counts, measured.counts)),
-            "token_agreement": token_agreement(baseline.evaluation.measurements.tokens, evaluation.measurements.tokens),
-            "blank_penalty": evaluation.blank_penalty,
-            "batch_invariant": bool(record.get("batch_invariant", True)),
-            **evaluation.measurements.as_document(),
-            "peak_rss_bytes": evaluation.peak_rss_bytes,
-            **examine(self._manifest.root, name, self._utterances, self._options.decoding, self._options.examine),
-            "bandwidth": audit(self._manifest, graphs, bandwidth),
-            "curves": _curves(evaluation),
-        }
+        record = self._manifest.provenance.get(PROVENANCE, {}).get(str(variant), {})
+        self._step(f"{variant}: drift, operators, load")
+        return VariantRow(
+            name=str(variant),
+            backend=variant.backend,
+            precision=Precision(
+                asked={g: record["recipe"][g]["precision"] if record else FLOAT for g in GRAPH_NAMES},
+                read_back=evaluation.precision,
+                mismatch=_mismatches({g: graphs[g].properties for g in GRAPH_NAMES}, evaluation.precision),
+            ),
+            bytes=size,
+            size_ratio=size / float_size,
+            wer=measured.counts.rate,
+            cer=character_error_rate(self._references, evaluation.texts),
+            edits=measured.counts.totals(),
+            wer_delta=measured.counts.rate - baseline.counts.rate,
+            wer_delta_ci95=paired_bootstrap(baseline.counts, measured.counts),
+            token_agreement=token_agreement(baseline.evaluation.measurements.tokens, evaluation.measurements.tokens),
+            blank_penalty=evaluation.blank_penalty,
+            batch_invariant=bool(record.get("batch_invariant", True)),
+            figures=evaluation.measurements.figures(),
+            peak_rss_bytes=evaluation.peak_rss_bytes,
+            diagnostics=examine(
+                self._manifest.root, variant, self._utterances, self._options.decoding, self._options.examine
+            ),
+            bandwidth=audit(self._manifest, graphs, bandwidth),
+            curves=Curves.of(evaluation.measurements),
+        )
 
-    def _baselines(self) -> list[dict[str, Any]]:
+    def _baselines(self) -> tuple[BaselineRow | FailedBaseline, ...]:
         """PyTorch's rows; torchaudio has one search and one frontend, whatever the variants decode with."""
         model, decoding = self._options.pytorch, self._options.decoding
         if model is None:
-            return []
-        rows = []
+            return ()
+        rows: list[BaselineRow | FailedBaseline] = []
         for name in baseline_names():
             self._step(f"{name}: decoding")
             rows.append(pytorch_row(self._manifest.root, name, model, self._utterances, decoding))
-        return rows
+        return tuple(rows)
 
-    def _matrices(self) -> dict[str, list[dict[str, Any]]]:
-        """WER of every mixture of float and INT8 graphs, for each engine that has an INT8 variant."""
-        backends = [b for b in self._manifest.backends if f"{b}/{MATRIX_PRECISION}" in self._manifest.variants]
-        return {backend: self._matrix(backend) for backend in backends}
+    def _matrices(self) -> dict[str, tuple[MatrixRow, ...]]:
+        """WER of every mixture of float and INT8 graphs, for each backend that has an INT8 variant."""
+        return {backend: self._matrix(backend) for backend in _backends_of_matrices(self._manifest)}
 
-    def _matrix(self, backend: str) -> list[dict[str, Any]]:
+    def _matrix(self, backend: str) -> tuple[MatrixRow, ...]:
         rows = []
         with scratch_artifact(self._manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
             for parts in itertools.product((FLOAT, MATRIX_PRECISION), repeat=len(GRAPH_NAMES)):
                 name = parts[0] if len(set(parts)) == 1 else "+".join(parts)
-                measured = self._measured.get(f"{backend}/{name}")
+                measured = self._measured.get(Variant(backend, name))
                 if measured is None:
                     self._step(f"{backend}: {name}")
                     mixed = bench.mix(name, dict(zip(GRAPH_NAMES, parts, strict=True)))
                     measured = self._measure(bench.folder, mixed)
-                row = dict(zip(GRAPH_NAMES, parts, strict=True))
-                rows.append({**row, "wer": measured.counts.rate, **measured.counts.totals()})
-        return rows
+                precisions = dict(zip(GRAPH_NAMES, parts, strict=True))
+                rows.append(MatrixRow(**precisions, wer=measured.counts.rate, edits=measured.counts.totals()))
+        return tuple(rows)
 
 
-def variants_with_float(variants: Sequence[str]) -> list[str]:
-    """The variants asked for, each engine's float variant before its others."""
-    backends = dict.fromkeys(name.partition("/")[0] for name in variants)
-    wanted = [f"{b}/{FLOAT}" for b in backends] + list(variants)
-    order = {backend: index for index, backend in enumerate(backends)}
-    return sorted(dict.fromkeys(wanted), key=lambda name: order[name.partition("/")[0]])
+def variants_with_float(variants: Sequence[Variant]) -> list[Variant]:
+    """The variants asked for, each backend's float variant before its others."""
+    order = {backend: index for index, backend in enumerate(dict.fromkeys(v.backend for v in variants))}
+    wanted = dict.fromkeys([*(Variant(backend, FLOAT) for backend in order), *variants])
+    return sorted(wanted, key=lambda variant: order[variant.backend])
 
 
 def number_of_steps(manifest: Manifest, options: ReportOptions) -> int:
     """How often a report tells what comes next, at the most."""
-    matrices = sum(f"{backend}/{MATRIX_PRECISION}" in manifest.variants for backend in manifest.backends)
+    matrices = len(_backends_of_matrices(manifest))
     baselines = len(baseline_names()) if options.pytorch else 0
     return 1 + 2 * len(variants_with_float(options.variants)) + baselines + 8 * matrices * options.component_matrix
 
 
-def _mismatches(asked: Mapping[str, Mapping[str, str]], found: Mapping[str, str]) -> list[str]:
-    """Graphs whose arithmetic is not what the variant asks of the engine."""
+def _backends_of_matrices(manifest: Manifest) -> list[str]:
+    return [backend for backend in manifest.backends if Variant(backend, MATRIX_PRECISION) in manifest.variants]
+
+
+def _mismatches(asked: Mapping[str, Mapping[str, str]], found: Mapping[str, str]) -> tuple[str, ...]:
+    """Graphs whose arithmetic is not what the variant asks of the backend."""
     hints = {name: properties.get("INFERENCE_PRECISION_HINT") for name, properties in asked.items()}
-    return [name for name, hint in hints.items() if hint is not None and found[name].partition("/")[0] != hint]
-
-
-def _curves(evaluation: Evaluation) -> dict[str, Any]:
-    """What the plots draw, at most some hundred points each; milliseconds."""
-    chunks = 1e3 * np.asarray(evaluation.measurements.chunks)
-    components = evaluation.measurements.components
-    names = components[0] if components else {}
-    shares = np.linspace(0, 100, 101)
-    pieces = np.array_split(chunks, min(_CURVE_POINTS, len(chunks)))
-    return {
-        "chunk_ms_percentiles": np.percentile(chunks, shares).tolist(),
-        "components_ms_percentiles": {
-            name: np.percentile([1e3 * c[name] for c in components], shares).tolist() for name in names
-        },
-        "chunk_ms_over_time": [float(np.median(piece)) for piece in pieces],
-    }
+    return tuple(name for name, hint in hints.items() if hint is not None and found[name].partition("/")[0] != hint)

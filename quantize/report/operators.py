@@ -4,26 +4,11 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from emf.quantize.report.rows import OperatorTime
 from emf.runtime.arrays import Arrays
 from emf.runtime.artifact.manifest import GraphSpec, Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorTime:
-    """One kind of operator: calls and microseconds in a step, and the kernel where the engine names it."""
-
-    operator: str
-    kernel: str
-    calls: float
-    microseconds: float
-
-    def to_document(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
 
 def profile_graph(

@@ -7,18 +7,18 @@ PyTorch's ways work depends on the machine and on what is installed beside it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emf.quantize.accuracy import character_error_rate, word_counts
 from emf.quantize.corpus import load_samples
-from emf.quantize.evaluate import Decoding, own_peak_rss_bytes
+from emf.quantize.evaluate import own_peak_rss_bytes
 from emf.quantize.fresh_process import call_in_fresh_process
+from emf.quantize.report.rows import BaselineRow, FailedBaseline
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.tokens import load_tokens
 from emf.runtime.errors import EmfError
-from emf.runtime.inference.threads import resolve_num_threads
 from emf.runtime.measure.baselines import load_baseline
 from emf.runtime.measure.latency import Measurements
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
 
@@ -41,12 +41,12 @@ def pytorch_row(
     model: PyTorchModel,
     utterances: Sequence[Utterance],
     decoding: Decoding,
-) -> dict[str, Any]:
+) -> BaselineRow | FailedBaseline:
     """Decode every utterance with one baseline in a new process; a row of `baselines` in `report.json`."""
     try:
         return call_in_fresh_process(_measure, artifact, name, model, tuple(utterances), decoding)
     except EmfError as error:
-        return {"name": name, "error": str(error)}
+        return FailedBaseline(name, str(error))
 
 
 def _measure(
@@ -55,14 +55,14 @@ def _measure(
     model: PyTorchModel,
     utterances: Sequence[Utterance],
     decoding: Decoding,
-) -> dict[str, Any]:
+) -> BaselineRow:
     manifest = read_manifest(artifact)
     rate, tokens = manifest.frontend.sample_rate, load_tokens(manifest)
     measurements = Measurements()
     factory = load_baseline(name)
-    threads = resolve_num_threads(decoding.num_threads)
+    options = decoding.options
     try:
-        baseline = factory(manifest, model.checkpoint, model.config, decoding.beam_width, threads)
+        baseline = factory(manifest, model.checkpoint, model.config, options.beam_width, options.threads)
         baseline.measure(load_samples(utterances[0], rate), Measurements())
         for utterance in utterances:
             baseline.measure(load_samples(utterance, rate), measurements)
@@ -71,11 +71,11 @@ def _measure(
     references = [utterance.transcript or "" for utterance in utterances]
     texts = [tokens.text(ids) for ids in measurements.tokens]
     counts = word_counts(references, texts)
-    return {
-        "name": name,
-        "wer": counts.rate,
-        "cer": character_error_rate(references, texts),
-        **counts.totals(),
-        **measurements.as_document(),
-        "peak_rss_bytes": own_peak_rss_bytes(),
-    }
+    return BaselineRow(
+        name=name,
+        wer=counts.rate,
+        cer=character_error_rate(references, texts),
+        edits=counts.totals(),
+        figures=measurements.figures(),
+        peak_rss_bytes=own_peak_rss_bytes(),
+    )

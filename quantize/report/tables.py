@@ -1,135 +1,135 @@
 """The report's tables as rows of text, the same for HTML and Markdown."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from emf.quantize.accuracy import EditTotals
+from emf.quantize.report.report import Report
+from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, MemoryTraffic, VariantRow
+from emf.runtime.measure.figures import LatencyStatistics
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
-def variants_table(document: Mapping[str, Any]) -> Table:
+def variants_table(report: Report) -> Table:
     """Words, size and speed of every variant and of PyTorch's rows."""
     header = ("variant", "MiB", "of fp32", "WER %", "S / D / I", "CER %", "WER change (95 %)", "tokens as fp32",
               "chunk p50 / p90 / p99 ms", "TTFT p50 ms", "RTF", "RSS MiB", "streams", "arithmetic")  # fmt: skip
-    return header, [_variant_row(v) for v in document["variants"]]
+    return header, [_variant_row(v) for v in report.variants]
 
 
-def _variant_row(variant: Mapping[str, Any]) -> list[str]:
-    low, high = variant["wer_delta_ci95"]
-    chunk = variant["chunk_ms"]
-    streams = variant["streams_realtime"]
-    read_back = "/".join(dict.fromkeys(variant["precision"]["read_back"].values()))
-    mismatch = variant["precision"]["mismatch"]
+def _variant_row(variant: VariantRow) -> list[str]:
+    low, high = variant.wer_delta_ci95
+    streams = variant.diagnostics.streams_realtime
+    read_back = "/".join(dict.fromkeys(variant.precision.read_back.values()))
     return [
-        variant["name"],
-        f"{variant['bytes'] / 2**20:.2f}",
-        f"{100 * variant['size_ratio']:.1f} %",
-        f"{100 * variant['wer']:.2f}",
-        f"{variant['substitutions']} / {variant['deletions']} / {variant['insertions']}",
-        f"{100 * variant['cer']:.2f}",
-        f"{100 * variant['wer_delta']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
-        f"{100 * variant['token_agreement']:.2f} %",
-        f"{chunk['p50']:.2f} / {chunk['p90']:.2f} / {chunk['p99']:.2f}",
-        f"{variant['ttft_ms']['p50']:.2f}",
-        f"{variant['rtf']:.4f}",
-        f"{variant['peak_rss_bytes'] / 2**20:.0f}",
+        variant.name,
+        f"{variant.bytes / 2**20:.2f}",
+        f"{100 * variant.size_ratio:.1f} %",
+        f"{100 * variant.wer:.2f}",
+        _edits(variant.edits),
+        f"{100 * variant.cer:.2f}",
+        f"{100 * variant.wer_delta:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
+        f"{100 * variant.token_agreement:.2f} %",
+        _latency(variant.figures.chunk_ms),
+        f"{variant.figures.ttft_ms.p50:.2f}",
+        f"{variant.figures.rtf:.4f}",
+        f"{variant.peak_rss_bytes / 2**20:.0f}",
         "not measured" if streams is None else str(streams),
-        read_back + (", not as asked" if mismatch else ""),
+        read_back + (", not as asked" if variant.precision.mismatch else ""),
     ]
 
 
-def components_table(document: Mapping[str, Any]) -> Table:
+def _latency(chunk_ms: LatencyStatistics) -> str:
+    return f"{chunk_ms.p50:.2f} / {chunk_ms.p90:.2f} / {chunk_ms.p99:.2f}"
+
+
+def _edits(edits: EditTotals) -> str:
+    return f"{edits.substitutions} / {edits.deletions} / {edits.insertions}"
+
+
+def components_table(report: Report) -> Table:
     """Mean milliseconds of a chunk by component."""
-    names = list(document["variants"][0]["components_ms"])
-    rows = [[v["name"], *(f"{v['components_ms'][name]:.3f}" for name in names)] for v in document["variants"]]
+    names = list(report.variants[0].figures.components_ms)
+    rows = [[v.name, *(f"{v.figures.components_ms[name]:.3f}" for name in names)] for v in report.variants]
     return ("variant", *(f"{name} ms" for name in names)), rows
 
 
-def baselines_table(document: Mapping[str, Any]) -> Table:
+def baselines_table(report: Report) -> Table:
     """PyTorch's rows."""
     header = ("PyTorch", "WER %", "chunk p50 / p90 / p99 ms", "TTFT p50 ms", "RTF", "RSS MiB")
-    return header, [_baseline_row(row) for row in document.get("baselines", [])]
+    return header, [_baseline_row(row) for row in report.baselines]
 
 
-def _baseline_row(row: Mapping[str, Any]) -> list[str]:
-    if "error" in row:
-        return [row["name"], f"did not run: {row['error']}", "", "", "", ""]
-    chunk = row["chunk_ms"]
+def _baseline_row(row: BaselineRow | FailedBaseline) -> list[str]:
+    if isinstance(row, FailedBaseline):
+        return [row.name, f"did not run: {row.error}", "", "", "", ""]
     return [
-        row["name"],
-        f"{100 * row['wer']:.2f}",
-        f"{chunk['p50']:.2f} / {chunk['p90']:.2f} / {chunk['p99']:.2f}",
-        f"{row['ttft_ms']['p50']:.2f}",
-        f"{row['rtf']:.4f}",
-        f"{row['peak_rss_bytes'] / 2**20:.0f}",
+        row.name,
+        f"{100 * row.wer:.2f}",
+        _latency(row.figures.chunk_ms),
+        f"{row.figures.ttft_ms.p50:.2f}",
+        f"{row.figures.rtf:.4f}",
+        f"{row.peak_rss_bytes / 2**20:.0f}",
     ]
 
 
-def matrix_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The component matrix of one engine."""
+def matrix_table(rows: Sequence[MatrixRow]) -> Table:
+    """The component matrix of one backend."""
     header = ("encoder", "predictor", "joiner", "WER %", "S / D / I")
-    return header, [
-        [
-            row["encoder"],
-            row["predictor"],
-            row["joiner"],
-            f"{100 * row['wer']:.2f}",
-            f"{row['substitutions']} / {row['deletions']} / {row['insertions']}",
-        ]
-        for row in rows
-    ]
+    return header, [[row.encoder, row.predictor, row.joiner, f"{100 * row.wer:.2f}", _edits(row.edits)] for row in rows]
 
 
-def bandwidth_table(document: Mapping[str, Any]) -> Table:
+def bandwidth_table(report: Report) -> Table:
     """Memory traffic of a chunk."""
     header = ("variant", "weights MiB", "state KiB", "GiB/s in real time", "floor ms", "fits in")
-    rows = []
-    for variant in document["variants"]:
-        audit = variant["bandwidth"]
-        rows.append(
-            [
-                variant["name"],
-                f"{sum(audit['weight_bytes'].values()) / 2**20:.2f}",
-                f"{audit['state_bytes'] / 2**10:.1f}",
-                f"{audit['bytes_per_second_realtime'] / 2**30:.3f}",
-                f"{audit['floor_ms']:.3f}",
-                audit["fits_in"] or "no cache",
-            ]
-        )
-    return header, rows
+    return header, [_bandwidth_row(variant.name, variant.bandwidth) for variant in report.variants]
 
 
-def operators_table(variant: Mapping[str, Any], most: int = 8) -> Table:
+def _bandwidth_row(name: str, traffic: MemoryTraffic) -> list[str]:
+    return [
+        name,
+        f"{sum(traffic.weight_bytes.values()) / 2**20:.2f}",
+        f"{traffic.state_bytes / 2**10:.1f}",
+        f"{traffic.bytes_per_second_realtime / 2**30:.3f}",
+        f"{traffic.floor_ms:.3f}",
+        traffic.fits_in or "no cache",
+    ]
+
+
+def operators_table(variant: VariantRow, most: int = 8) -> Table:
     """The encoder's operators that take the most time."""
-    total = sum(entry["microseconds"] for entry in variant["operators"]) or 1.0
+    operators = variant.diagnostics.operators
+    total = sum(entry.microseconds for entry in operators) or 1.0
     rows = [
         [
-            entry["operator"],
-            entry["kernel"],
-            f"{entry['calls']:.0f}",
-            f"{entry['microseconds']:.0f}",
-            f"{100 * entry['microseconds'] / total:.0f} %",
+            entry.operator,
+            entry.kernel,
+            f"{entry.calls:.0f}",
+            f"{entry.microseconds:.0f}",
+            f"{100 * entry.microseconds / total:.0f} %",
         ]
-        for entry in variant["operators"][:most]
+        for entry in operators[:most]
     ]
     return ("operator", "kernel", "calls a step", "µs a step", "share"), rows
 
 
-def machine_line(document: Mapping[str, Any]) -> str:
+def machine_line(report: Report) -> str:
     """The machine in a sentence."""
-    machine = document["machine"]
-    caches = ", ".join(f"{level} {size / 2**20:.2g} MiB" for level, size in machine["caches"].items())
+    memory, machine = report.machine, report.machine.machine
+    caches = ", ".join(f"{level} {size / 2**20:.2g} MiB" for level, size in memory.caches.items())
     return (
-        f"{machine['processor']}, {machine['processors']} processors used, instruction sets "
-        f"{', '.join(machine['instruction_sets']) or 'unknown'}; caches {caches or 'unknown'}; reads "
-        f"{machine['read_bytes_per_second'] / 2**30:.1f} GiB/s from memory."
+        f"{machine.processor}, {machine.processors} processors used, instruction sets "
+        f"{', '.join(machine.instruction_sets) or 'unknown'}; caches {caches or 'unknown'}; reads "
+        f"{memory.read_bytes_per_second / 2**30:.1f} GiB/s from memory."
     )
 
 
-def audio_line(document: Mapping[str, Any]) -> str:
+def audio_line(report: Report) -> str:
     """Audio and decoding in a sentence."""
-    audio, decoding = document["audio"], document["decoding"]
+    audio, decoding = report.audio, report.decoding
     return (
-        f"{audio['utterances']} utterances of {audio['speakers']} speakers, {audio['words']} words, "
-        f"{audio['seconds'] / 60:.1f} minutes; {decoding['method']} search of width {decoding['beam_width']}, "
-        f"{decoding['frontend']} features, {decoding['num_threads']} threads."
+        f"{audio.utterances} utterances of {audio.speakers} speakers, {audio.words} words, "
+        f"{audio.seconds / 60:.1f} minutes; {decoding.method} search of width {decoding.beam_width}, "
+        f"{decoding.frontend} features, {decoding.num_threads} threads"
+        f"{''.join(f', {name} {value}' for name, value in decoding.unusual.items())}."
     )

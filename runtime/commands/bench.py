@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,8 @@ from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_f
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
 from emf.runtime.measure.bench_plots import write_plots
+from emf.runtime.measure.bench_report import BenchReport, Capacity, Comparison, FixedLoad
+from emf.runtime.measure.document import to_document
 from emf.runtime.measure.latency import Baseline, Measurements, compare_streams, peak_rss_bytes
 from emf.runtime.measure.machine import StolenTime, describe_machine
 from emf.runtime.measure.paced_load import Load, find_capacity, run_load
@@ -75,44 +76,38 @@ def _work(options: argparse.Namespace) -> Outcome:
     ours, theirs = compare_streams(
         recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
     )
-    document: dict[str, Any] = {
-        "machine": describe_machine(),
-        "variant": str(recognizer.transducer.variant),
-        "precision": recognizer.transducer.precision,
-        "decoding_method": chosen.decoding_method,
-        "beam_width": chosen.beam_width,
-        "beam_threshold": chosen.beam_threshold if math.isfinite(chosen.beam_threshold) else None,
-        "num_threads": chosen.threads,
-        **ours.as_document(),
-        "load_s": load_s,
-        "peak_rss_bytes": peak_rss_bytes(),
-    }
-    if options.streams is not None:
-        document |= _measure_load(options, decoding.open(options.artifact), recordings)
-    if baseline:
-        document[options.compare] = theirs.as_document()
-        document["speedup"] = document[options.compare]["chunk_ms"]["p50"] / document["chunk_ms"]["p50"]
-        document["tokens_equal"] = ours.tokens == theirs.tokens
-    document["stolen_share"] = stolen.share()
+    report = BenchReport(
+        machine=describe_machine(),
+        variant=str(recognizer.transducer.variant),
+        precision=recognizer.transducer.precision,
+        decoding_method=chosen.decoding_method,
+        beam_width=chosen.beam_width,
+        beam_threshold=chosen.beam_threshold if math.isfinite(chosen.beam_threshold) else None,
+        num_threads=chosen.threads,
+        figures=ours.figures(),
+        load_s=load_s,
+        peak_rss_bytes=peak_rss_bytes(),
+        load=None if options.streams is None else _measure_load(options, decoding.open(options.artifact), recordings),
+        comparison=Comparison.of(options.compare, ours, theirs) if baseline else None,
+        stolen_share=stolen.share(),
+    )
     if options.out:
-        measured = {document["variant"]: ours} | ({options.compare: theirs} if baseline else {})
+        measured = {report.variant: ours} | ({options.compare: theirs} if baseline else {})
         manifest = recognizer.transducer.manifest
         hop = manifest.frontend.hop_length / manifest.frontend.sample_rate
-        _write(options.out, document, measured, manifest.geometry.segment_length * hop)
-    if (document["stolen_share"] or 0.0) > _MUCH_STOLEN:
+        _write(options.out, report, measured, manifest.geometry.segment_length * hop)
+    if report.stolen_share is not None and report.stolen_share > _MUCH_STOLEN:
         _LOGGER.warning(
             "the host gave %.0f %% of this machine's processor time to others: latencies are too high, repeat the "
             "measurement on an idle host",
-            100 * document["stolen_share"],
+            100 * report.stolen_share,
         )
-    return Outcome(document, _describe(document, options.compare))
+    return Outcome(to_document(report), _describe(report))
 
 
-def _write(
-    folder: Path, document: Mapping[str, Any], measured: Mapping[str, Measurements], seconds_per_chunk: float
-) -> None:
+def _write(folder: Path, report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float) -> None:
     try:
-        write_plots(folder, document, measured, seconds_per_chunk)
+        write_plots(folder, report, measured, seconds_per_chunk)
     except OSError as error:
         raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
@@ -124,20 +119,18 @@ def _number_of_streams(text: str) -> int | None:
 
 def _measure_load(
     options: argparse.Namespace, recognizer: Recognizer, recordings: Sequence[FloatArray]
-) -> dict[str, Any]:
+) -> FixedLoad | Capacity:
     deadline = options.deadline_ms / 1e3
 
     def run(streams: int) -> Load:
         load = run_load(recognizer, recordings, streams, options.load_seconds, deadline)
-        _LOGGER.info("%d streams: p99 %.1f ms", streams, load.as_document()["chunk_ms"]["p99"])
+        _LOGGER.info("%d streams: p99 %.1f ms", streams, load.figures().chunk_ms.p99)
         return load
 
-    document: dict[str, Any] = {"deadline_ms": options.deadline_ms}
     if options.streams:
-        loads = [run(options.streams)]
-    else:
-        document["streams_realtime"], loads = find_capacity(run, deadline)
-    return document | {"loads": [load.as_document() for load in loads]}
+        return FixedLoad(options.deadline_ms, (run(options.streams).figures(),))
+    most, loads = find_capacity(run, deadline)
+    return Capacity(options.deadline_ms, most, tuple(load.figures() for load in loads))
 
 
 def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float) -> list[FloatArray]:
@@ -162,32 +155,29 @@ def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float)
     return recordings
 
 
-def _describe(document: dict[str, Any], compare: str | None) -> str:
-    rows = [(document["variant"], document)] + ([(compare, document[compare])] if compare else [])
+def _describe(report: BenchReport) -> str:
+    figures, comparison = report.figures, report.comparison
     lines = [f"{'':<20}{'p50':>9}{'p90':>9}{'p99':>9}{'mean':>9}{'TTFT p50':>11}{'RTF':>9}"]
-    for name, row in rows:
-        chunk = row["chunk_ms"]
+    for name, row in {report.variant: figures, **(comparison.figures if comparison else {})}.items():
+        chunk = row.chunk_ms
         lines.append(
-            f"{name:<20}{chunk['p50']:>9.2f}{chunk['p90']:>9.2f}{chunk['p99']:>9.2f}{chunk['mean']:>9.2f}"
-            f"{row['ttft_ms']['p50']:>11.2f}{row['rtf']:>9.4f}"
+            f"{name:<20}{chunk.p50:>9.2f}{chunk.p90:>9.2f}{chunk.p99:>9.2f}{chunk.mean:>9.2f}"
+            f"{row.ttft_ms.p50:>11.2f}{row.rtf:>9.4f}"
         )
-    parts = ", ".join(f"{name} {value:.2f}" for name, value in document["components_ms"].items())
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in figures.components_ms.items())
     lines.append(f"milliseconds a chunk; mean by component: {parts}")
-    lines.append(
-        f"{document['chunks']} chunks, {document['audio_s']:.0f} s of audio, loaded in {document['load_s']:.2f} s"
-    )
-    stable = document["stable_delay_ms"]
-    lines.append(f"text stable after {stable['p50']:.0f} ms at p50, {stable['p90']:.0f} ms at p90")
-    for load in document.get("loads", ()):
-        chunk, kept = load["chunk_ms"], "" if load["kept_up"] else ", did not keep up"
-        lines.append(f"{load['streams']} streams: p50 {chunk['p50']:.1f} ms, p99 {chunk['p99']:.1f} ms{kept}")
-    if "streams_realtime" in document:
-        lines.append(
-            f"real-time streams within {document['deadline_ms']:.0f} ms at p99: {document['streams_realtime']}"
-        )
-    if compare:
-        equal = "equal" if document["tokens_equal"] else "NOT equal"
-        lines.append(f"speedup at p50: {document['speedup']:.2f}; tokens {equal}")
+    lines.append(f"{figures.chunks} chunks, {figures.audio_s:.0f} s of audio, loaded in {report.load_s:.2f} s")
+    stable = figures.stable_delay_ms
+    lines.append(f"text stable after {stable.p50:.0f} ms at p50, {stable.p90:.0f} ms at p90")
+    for load in report.load.loads if report.load else ():
+        kept = "" if load.kept_up else ", did not keep up"
+        lines.append(f"{load.streams} streams: p50 {load.chunk_ms.p50:.1f} ms, p99 {load.chunk_ms.p99:.1f} ms{kept}")
+    if isinstance(report.load, Capacity):
+        most = report.load.streams_realtime
+        lines.append(f"real-time streams within {report.load.deadline_ms:.0f} ms at p99: {most}")
+    if comparison:
+        equal = "equal" if comparison.tokens_equal else "NOT equal"
+        lines.append(f"speedup at p50: {comparison.speedup:.2f}; tokens {equal}")
     return "\n".join(lines)
 
 

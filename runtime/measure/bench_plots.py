@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from emf.runtime.measure.bench_report import BenchReport
+from emf.runtime.measure.document import to_document
 from emf.runtime.measure.latency import Measurements
 from emf.runtime.measure.plots import Series, line_plot
 
@@ -14,13 +15,13 @@ _CURVE_POINTS = 200
 
 
 def write_plots(
-    folder: Path, document: Mapping[str, Any], measured: Mapping[str, Measurements], seconds_per_chunk: float
+    folder: Path, report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float
 ) -> list[Path]:
     """Write `bench.json` and SVG plots to a folder, each whole or not at all.
 
     Args:
         folder: made if it is not there.
-        document: what `--json` prints.
+        report: gives `bench.json` and the loads.
         measured: ours and the baseline's measurements by name.
         seconds_per_chunk: audio between two chunks.
 
@@ -28,7 +29,7 @@ def write_plots(
         The files.
     """
     texts = {
-        "bench.json": json.dumps(document, indent=1, allow_nan=False) + "\n",
+        "bench.json": json.dumps(to_document(report), indent=1, allow_nan=False) + "\n",
         "latency-distribution.svg": line_plot(
             "milliseconds a chunk", "share of chunks", [_distribution(name, m.chunks) for name, m in measured.items()]
         ),
@@ -38,14 +39,15 @@ def write_plots(
             [_over_time(name, m.chunks, seconds_per_chunk) for name, m in measured.items()],
         ),
     }
-    if document.get("loads"):
-        loads = sorted(document["loads"], key=lambda load: int(load["streams"]))
+    if report.load and report.load.loads:
+        loads = sorted(report.load.loads, key=lambda load: load.streams)
+        streams = [load.streams for load in loads]
         texts["latency-by-streams.svg"] = line_plot(
             "real-time streams",
             "milliseconds a chunk",
             [
-                Series(name, [load["streams"] for load in loads], [load["chunk_ms"][name] for load in loads])
-                for name in ("p50", "p99")
+                Series("p50", streams, [load.chunk_ms.p50 for load in loads]),
+                Series("p99", streams, [load.chunk_ms.p99 for load in loads]),
             ],
         )
     folder.mkdir(parents=True, exist_ok=True)

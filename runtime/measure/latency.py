@@ -5,15 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
+from emf.runtime.measure.figures import LatencyStatistics, StreamFigures
 from emf.runtime.measure.timing import COMPONENTS, ComponentTimes
 from emf.runtime.recognition.recognizer import Recognizer
-
-PERCENTILES = (50, 90, 99)
 
 
 @dataclass
@@ -38,27 +37,18 @@ class Measurements:
     stable_delays: list[float] = field(default_factory=list)
     tokens: list[tuple[int, ...]] = field(default_factory=list)
 
-    def as_document(self) -> dict[str, Any]:
-        """Statistics as they stand in `--json`, times in milliseconds."""
+    def figures(self) -> StreamFigures:
+        """Statistics of all that was measured."""
         names = self.components[0] if self.components else {}
-        return {
-            "chunks": len(self.chunks),
-            "audio_s": self.audio,
-            "chunk_ms": statistics_ms(self.chunks),
-            "components_ms": {n: 1e3 * float(np.mean([c[n] for c in self.components])) for n in names},
-            "ttft_ms": statistics_ms(self.first_results),
-            "stable_delay_ms": statistics_ms(self.stable_delays),
-            "rtf": self.processing / self.audio if self.audio else 0.0,
-        }
-
-
-def statistics_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Mean and percentiles in milliseconds."""
-    if not seconds:
-        return {"mean": 0.0} | {f"p{p}": 0.0 for p in PERCENTILES}
-    milliseconds = 1e3 * np.asarray(seconds)
-    values = np.percentile(milliseconds, PERCENTILES)
-    return {"mean": float(milliseconds.mean())} | {f"p{p}": float(v) for p, v in zip(PERCENTILES, values, strict=True)}
+        return StreamFigures(
+            chunks=len(self.chunks),
+            audio_s=self.audio,
+            chunk_ms=LatencyStatistics.of(self.chunks),
+            components_ms={n: 1e3 * float(np.mean([c[n] for c in self.components])) for n in names},
+            ttft_ms=LatencyStatistics.of(self.first_results),
+            stable_delay_ms=LatencyStatistics.of(self.stable_delays),
+            rtf=self.processing / self.audio if self.audio else 0.0,
+        )
 
 
 class Baseline(Protocol):
@@ -148,5 +138,4 @@ __all__ = [
     "compare_streams",
     "measure_stream",
     "peak_rss_bytes",
-    "statistics_ms",
 ]

@@ -2,8 +2,8 @@
 
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emf.runtime.inference.processor import instruction_sets, processor_info
 from emf.runtime.inference.threads import available_processors
@@ -15,18 +15,39 @@ _STOLEN = 7
 _INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def describe_machine() -> dict[str, Any]:
-    """Processor, instruction sets, processors to use, memory, system."""
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine and the Python that figures were measured with.
+
+    Attributes:
+        processor: its model.
+        instruction_sets: those for low-precision arithmetic.
+        processors: number of processors to use.
+        memory_bytes: memory; 0 where the system does not say.
+        system: operating system and architecture.
+        python: version.
+    """
+
+    processor: str
+    instruction_sets: tuple[str, ...]
+    processors: int
+    memory_bytes: int
+    system: str
+    python: str
+
+
+def describe_machine() -> Machine:
+    """This machine."""
     info, flags = processor_info(), instruction_sets()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return {
-        "processor": info.get("model name", platform.processor()),
-        "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags],
-        "processors": available_processors(),
-        "memory_bytes": memory,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
+    return Machine(
+        processor=info.get("model name", platform.processor()),
+        instruction_sets=tuple(name for name in _INSTRUCTION_SETS if name in flags),
+        processors=available_processors(),
+        memory_bytes=memory,
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+    )
 
 
 class StolenTime:

@@ -4,12 +4,11 @@ import heapq
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.measure.latency import statistics_ms
+from emf.runtime.measure.figures import LatencyStatistics
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.stream import Stream
 
@@ -18,6 +17,25 @@ _SEED = 7
 _HOPELESS = 8
 _JOINING = 0.1
 """Share of the time during which streams join one after the other: callers do not all begin in the same instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """Figures of one number of streams.
+
+    Attributes:
+        streams: streams running at once.
+        chunk_ms: from the arrival of each chunk's last sample to its updated result.
+        chunks: how many were measured.
+        mean_batch: mean size of the batches decoded.
+        kept_up: the trial ran to its end.
+    """
+
+    streams: int
+    chunk_ms: LatencyStatistics
+    chunks: int
+    mean_batch: float
+    kept_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +58,15 @@ class Load:
         """Whether 99 of 100 chunks met the deadline (seconds)."""
         return self.kept_up and bool(self.latencies) and float(np.percentile(self.latencies, 99)) <= deadline
 
-    def as_document(self) -> dict[str, Any]:
-        """As it stands in `--json`."""
-        return {
-            "streams": self.streams,
-            "chunk_ms": statistics_ms(self.latencies),
-            "chunks": len(self.latencies),
-            "mean_batch": float(np.mean(self.batches)) if self.batches else 0.0,
-            "kept_up": self.kept_up,
-        }
+    def figures(self) -> LoadFigures:
+        """Statistics of the trial."""
+        return LoadFigures(
+            streams=self.streams,
+            chunk_ms=LatencyStatistics.of(self.latencies),
+            chunks=len(self.latencies),
+            mean_batch=float(np.mean(self.batches)) if self.batches else 0.0,
+            kept_up=self.kept_up,
+        )
 
 
 @dataclass

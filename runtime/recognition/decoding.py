@@ -1,8 +1,7 @@
 """How an artifact is decoded, as a value that can be sent to another process."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from emf.runtime.inference.instrument import Instrument
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.recognition.recognizer import Recognizer
-
-_NOT_OF_THE_SEARCH = ("backend", "precision", "cache_dir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +47,3 @@ class Decoding:
             endpoint=endpoint,
             instrument=instrument,
         )
-
-    def as_document(self) -> dict[str, Any]:
-        """What may change a text or a time, as JSON."""
-        model = self.language_model
-        options = {name: value for name, value in asdict(self.options).items() if name not in _NOT_OF_THE_SEARCH}
-        return {
-            **{name: None if value == math.inf else value for name, value in options.items()},
-            "phrases": len(self.phrases),
-            "language_model": model
-            and {
-                "sha256": model.ngrams.fingerprint,
-                "order": model.ngrams.order,
-                "weight": model.weight,
-                "word_score": model.word_score,
-            },
-        }

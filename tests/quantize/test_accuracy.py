@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emf.quantize.accuracy import character_error_rate, paired_bootstrap, token_agreement, word_counts
+from emf.quantize.accuracy import EditTotals, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.runtime.speech.error_rate import word_errors
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=8).map(" ".join)
@@ -21,11 +21,7 @@ def test_counts_are_those_of_jiwer_and_of_the_runtime(pairs: list[tuple[str, str
     assert counts.rate == pytest.approx(word_errors(pairs).rate)
     assert character_error_rate(references, texts) == pytest.approx(jiwer.cer(references, texts))
     totals = jiwer.process_words(references, texts)
-    assert counts.totals() == {
-        "substitutions": totals.substitutions,
-        "deletions": totals.deletions,
-        "insertions": totals.insertions,
-    }
+    assert counts.totals() == EditTotals(totals.substitutions, totals.deletions, totals.insertions)
 
 
 def test_case_and_punctuation_do_not_count() -> None:

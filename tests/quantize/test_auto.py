@@ -1,20 +1,25 @@
 """The search: what it refuses, what it fits, what it says."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from emf.quantize import auto, evaluate
+from emf.quantize import auto
 from emf.quantize.commands.quantize import main
+from emf.quantize.evaluate import Evaluation, evaluate_here
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import Variant
+from emf.runtime.recognition.decoding import Decoding
+from emf.runtime.speech.utterances import Utterance
 
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode without a new process for every candidate: memory is not what is tested here."""
-    monkeypatch.setattr(auto, "evaluate", evaluate._evaluate)
+    monkeypatch.setattr(auto, "evaluate", evaluate_here)
 
 
 def _arguments(artifact: Path, speech: Path, budget: str) -> list[str]:
@@ -25,22 +30,21 @@ def _arguments(artifact: Path, speech: Path, budget: str) -> list[str]:
 def test_an_impossible_budget_is_refused_after_the_last_matrix(
     artifact: Path, speech: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tried: dict[str, None] = {}
-    original = auto.AutoSearch._try
+    tried: dict[Variant, None] = {}
 
-    def record(self: auto.AutoSearch, variant: str, name: str, *rest: object) -> auto.Candidate:
-        tried[name] = None
-        return original(self, variant, name, *rest)  # type: ignore[arg-type]
+    def record(root: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+        tried[variant] = None
+        return evaluate_here(root, variant, utterances, decoding)
 
-    monkeypatch.setattr(auto.AutoSearch, "_try", record)
+    monkeypatch.setattr(auto, "evaluate", record)
     before = (artifact / "manifest.json").read_bytes()
     assert main(_arguments(artifact, speech, "-1")) == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert "expected a variant within -100 points" in message and "raise --max-wer-increase" in message
     assert (artifact / "manifest.json").read_bytes() == before
     assert sorted(path.name for path in artifact.parent.iterdir()) == ["artifact"]
-    freed = [f"int8 encoder with {count} of 9 matrices in float" for count in (1, 2, 4, 8)]
-    assert list(tried)[-4:] == freed
+    freed = [Variant("onnxruntime", f"free{count}") for count in (1, 2, 4, 8)]
+    assert list(tried)[-4:] == freed, "of nine matrices"
 
 
 def test_the_choice_is_explained_and_recorded(artifact: Path, speech: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,11 +62,10 @@ def test_a_blank_penalty_is_fitted_where_words_are_deleted(
     artifact: Path, speech: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Candidates that hear nothing without a penalty, and everything with one of 1."""
-    original = evaluate._evaluate
 
-    def deaf(root: Path, variant: str, utterances: object, decoding: evaluate.Decoding) -> evaluate.Evaluation:
-        found = original(root, variant, utterances, replace(decoding, blank_penalty=0.0))  # type: ignore[arg-type]
-        hears = variant.endswith("/fp32") or decoding.blank_penalty == 1.0
+    def deaf(root: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+        found = evaluate_here(root, variant, utterances, decoding.with_options(blank_penalty=0.0))
+        hears = variant.is_float or decoding.options.blank_penalty == 1.0
         return found if hears else replace(found, texts=tuple("" for _ in found.texts))
 
     monkeypatch.setattr(auto, "evaluate", deaf)
@@ -70,3 +73,19 @@ def test_a_blank_penalty_is_fitted_where_words_are_deleted(
     chosen = json.loads(capsys.readouterr().out)["auto"]["onnxruntime"]["chosen"]
     assert chosen["blank_penalty"] == 1.0
     assert read_manifest(artifact).blank_penalties == {"onnxruntime/auto": 1.0}
+
+
+def test_a_blank_penalty_that_is_given_is_everybodys(
+    artifact: Path, speech: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Candidates that delete words do not get another one."""
+
+    def deaf(root: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding) -> Evaluation:
+        assert decoding.options.blank_penalty == 0.5 and decoding.options.step_max_tokens == 3
+        found = evaluate_here(root, variant, utterances, decoding)
+        return found if variant.is_float else replace(found, texts=tuple("" for _ in found.texts))
+
+    monkeypatch.setattr(auto, "evaluate", deaf)
+    flags = ["--blank-penalty", "0.5", "--step-max-tokens", "3"]
+    assert main([*_arguments(artifact, speech, "1"), *flags]) == 0
+    assert read_manifest(artifact).blank_penalties == {"onnxruntime/auto": 0.5}

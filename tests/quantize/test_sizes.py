@@ -36,7 +36,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Manifest
 @pytest.mark.parametrize("precision", RATIOS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_size_ratio(manifest: Manifest, backend: str, precision: str) -> None:
-    if f"{backend}/{precision}" not in manifest.variants:
+    if Variant(backend, precision) not in manifest.variants:
         assert (backend, precision) == ("onnxruntime", "bf16")
         return
     small, large = (manifest.variant(Variant(backend, name))["encoder"].bytes for name in (precision, "fp32"))

@@ -18,14 +18,14 @@ def test_int8_for_both_engines(artifact: Path, speech: Path, capsys: pytest.Capt
     document = json.loads(capsys.readouterr().out)
     assert [variant["name"] for variant in document["variants"]] == ["onnxruntime/int8", "openvino/int8"]
     manifest = read_manifest(artifact)
-    assert {"onnxruntime/int8", "openvino/int8"} <= set(manifest.variants)
+    assert {"onnxruntime/int8", "openvino/int8"} <= set(map(str, manifest.variants))
     record = manifest.provenance["variants"]["onnxruntime/int8"]
     assert record["calibration"]["num_samples"] == 20 and record["tool_versions"]["nncf"]
 
 
 def test_components_give_a_name(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(artifact), "--precision", "int8-weight", "--components", "predictor=fp32"]) == 0
-    assert "onnxruntime/int8-weight+fp32+int8-weight" in read_manifest(artifact).variants
+    assert "onnxruntime/int8-weight+fp32+int8-weight" in map(str, read_manifest(artifact).variants)
     assert "openvino/int8-weight+fp32+int8-weight: " in capsys.readouterr().out
 
 

@@ -9,16 +9,20 @@ import torch
 
 from emf.export.baseline import open_dynamic_int8, open_eager
 from emf.quantize.accuracy import word_counts
-from emf.quantize.evaluate import Decoding
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
+from emf.quantize.report.rows import BaselineRow, FailedBaseline
 from emf.runtime import Recognizer
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
+from emf.runtime.measure.document import to_document
 from emf.runtime.measure.latency import Measurements
+from emf.runtime.recognition.decoding import Decoding
+from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.conftest import Export
 from tests.oracle import CONFIGS
 from tests.signals import SAMPLE_RATE, speech_like
+from tests.skeleton import expected_skeleton, in_order, skeleton
 
 NAME = "like-base"
 
@@ -42,19 +46,24 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_eager_makes_the_runtimes_errors(exported: Export, model: PyTorchModel, speech: Path) -> None:
     artifact, utterances = exported(NAME).root, read_speech_manifest(speech)
-    row = pytorch_row(artifact, "torchaudio", model, utterances, Decoding(beam_width=4, num_threads=1))
+    row = pytorch_row(
+        artifact, "torchaudio", model, utterances, Decoding(RecognizerOptions(beam_width=4, num_threads=1))
+    )
     recognizer = Recognizer.load(artifact, beam_width=4, num_threads=1, frontend="windowed")
     text = recognizer.transcribe(speech_like(2.0), SAMPLE_RATE).text
     counts = word_counts(["one two three"], [text])
-    assert text and row["wer"] == counts.rate and row["insertions"] == counts.totals()["insertions"]
-    assert row["audio_s"] == 2.0 and row["chunk_ms"]["p50"] > 0 and row["peak_rss_bytes"] > 0
+    assert isinstance(row, BaselineRow)
+    assert text and row.wer == counts.rate and row.edits == counts.totals()
+    assert row.figures.audio_s == 2.0 and row.figures.chunk_ms.p50 > 0 and row.peak_rss_bytes > 0
+    (expected,) = expected_skeleton("report_skeleton.json")["baselines"]
+    assert in_order(skeleton(to_document(row))) == in_order(expected)
 
 
 @pytest.mark.parametrize("name", ["torchaudio-bfloat16", "torchaudio-float16"])
 def test_autocast_runs_or_says_why_not(exported: Export, model: PyTorchModel, speech: Path, name: str) -> None:
-    decoding = Decoding(beam_width=2, num_threads=1)
+    decoding = Decoding(RecognizerOptions(beam_width=2, num_threads=1))
     row = pytorch_row(exported(NAME).root, name, model, read_speech_manifest(speech), decoding)
-    assert row["name"] == name and ("wer" in row) != bool(row.get("error"))
+    assert row.name == name and (isinstance(row, BaselineRow) or row.error)
 
 
 def test_dynamic_int8_computes_otherwise(exported: Export, model: PyTorchModel) -> None:
@@ -79,7 +88,9 @@ def test_a_failing_way_is_a_row(exported: Export, speech: Path, tmp_path: Path) 
         read_speech_manifest(speech),
         Decoding(),
     )
-    assert row["name"] == "torchaudio" and "none.pt" in row["error"] and "\n" not in row["error"]
+    assert isinstance(row, FailedBaseline)
+    assert to_document(row) == {"name": "torchaudio", "error": row.error}
+    assert "none.pt" in row.error and "\n" not in row.error
 
 
 def test_names() -> None:

@@ -1,5 +1,6 @@
 """The report: its figures recomputed, its page opened."""
 
+import copy
 import html.parser
 import json
 import re
@@ -17,6 +18,8 @@ from emf.quantize.report.recommend import recommend
 from emf.runtime import Recognizer
 from emf.runtime.measure.plots import Series, line_plot
 from emf.runtime.speech.utterances import read_speech_manifest
+from tests.quantize.report.example_rows import variant_row
+from tests.skeleton import expected_skeleton, in_order, pin, skeleton
 
 VARIANTS = "onnxruntime/int8,openvino/int4-weight"
 FIELDS = [
@@ -66,6 +69,15 @@ def test_every_field_is_there(document: dict[str, Any]) -> None:
         assert set(variant["components_ms"]) == {"features", "encoder", "predictor", "joiner", "search"}
         assert variant["drift_db"] and variant["operators"]
     assert document["machine"]["instruction_sets"] is not None
+
+
+def test_the_skeleton_stays_as_it_is(document: dict[str, Any]) -> None:
+    found, expected = copy.deepcopy(document), expected_skeleton("report_skeleton.json")
+    pin(found["machine"], instruction_sets=["avx2"], caches={})
+    for variant in found["variants"]:
+        pin(variant["bandwidth"], fits_in="L1")
+    pin(expected, baselines=[])
+    assert in_order(skeleton(found)) == in_order(expected)
 
 
 def test_word_error_rate_is_jiwers(document: dict[str, Any], quantized: Path, speech: Path) -> None:
@@ -160,26 +172,15 @@ def test_markdown_tells_the_same(report: Path, document: dict[str, Any]) -> None
     assert document["recommendation"]["reason"] in text
 
 
-def _variant(name: str, p50: float, delta: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "chunk_ms": {"p50": p50},
-        "wer": 0.1 + delta,
-        "wer_delta": delta,
-        "wer_delta_ci95": [delta - 0.001, delta + 0.001],
-        "size_ratio": 0.25,
-    }
-
-
 def test_recommendations() -> None:
-    floats = [_variant("onnxruntime/fp32", 4.0, 0.0), _variant("openvino/fp32", 5.0, 0.0)]
-    fast, lossy = _variant("openvino/int8", 2.0, 0.001), _variant("onnxruntime/int8", 1.0, 0.02)
-    slow = _variant("openvino/int8", 4.5, 0.0)
-    assert recommend([*floats, fast, lossy], 0.003)["variant"] == "openvino/int8"
-    assert recommend([*floats, lossy], 0.003)["variant"] == "onnxruntime/fp32"
+    floats = [variant_row("onnxruntime/fp32", 4.0), variant_row("openvino/fp32", 5.0)]
+    fast, lossy = variant_row("openvino/int8", 2.0, 0.001), variant_row("onnxruntime/int8", 1.0, 0.02)
+    slow = variant_row("openvino/int8", 4.5)
+    assert recommend([*floats, fast, lossy], 0.003).variant == "openvino/int8"
+    assert recommend([*floats, lossy], 0.003).variant == "onnxruntime/fp32"
     stay = recommend([*floats, slow], 0.003)
-    assert stay["variant"] == "onnxruntime/fp32" and stay["reason"].startswith("stay with fp32 here")
-    assert recommend(floats, 0.003)["variant"] == "onnxruntime/fp32"
+    assert stay.variant == "onnxruntime/fp32" and stay.reason.startswith("stay with fp32 here")
+    assert recommend(floats, 0.003).variant == "onnxruntime/fp32"
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.003], [1e6, 2e6], [-5.0, 5.0], [7.0] * 3])

@@ -24,4 +24,4 @@ def test_nobody_tells(tmp_path: Path) -> None:
 
 def test_description() -> None:
     machine = describe_machine()
-    assert machine["processors"] >= 1 and machine["memory_bytes"] > 0
+    assert machine.processors >= 1 and machine.memory_bytes > 0

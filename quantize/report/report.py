@@ -1,0 +1,80 @@
+"""The report as one value: what `report.json` holds and what the pages show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, VariantRow
+from emf.runtime.measure.decoding_used import DecodingUsed
+from emf.runtime.measure.document import INLINE
+from emf.runtime.measure.machine import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """The held-out speech: numbers of utterances, words and speakers, and its length."""
+
+    utterances: int
+    seconds: float
+    words: int
+    speakers: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAndMemory:
+    """The machine, with the speed of its memory.
+
+    Attributes:
+        machine: processor, system, Python.
+        caches: bytes of each data cache, by level.
+        read_bytes_per_second: bandwidth from memory.
+    """
+
+    machine: Machine = field(metadata=INLINE)
+    caches: Mapping[str, int]
+    read_bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which variant to deploy, and why."""
+
+    variant: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was measured of one artifact.
+
+    Attributes:
+        artifact: name of its folder.
+        provenance: from the manifest, without the variants' records.
+        audio: that all variants decoded.
+        decoding: how.
+        machine: where.
+        variants: each backend's float variant before its others.
+        baselines: PyTorch's rows.
+        component_matrix: rows of each backend.
+        recommendation: which variant to deploy.
+    """
+
+    artifact: str
+    provenance: Mapping[str, Any]
+    audio: Audio
+    decoding: DecodingUsed
+    machine: MachineAndMemory
+    variants: tuple[VariantRow, ...]
+    baselines: tuple[BaselineRow | FailedBaseline, ...]
+    component_matrix: Mapping[str, tuple[MatrixRow, ...]]
+    recommendation: Recommendation
+
+    @property
+    def recommended(self) -> VariantRow:
+        """The row of the recommended variant."""
+        return next(row for row in self.variants if row.name == self.recommendation.variant)
+
+    @property
+    def quantized(self) -> list[VariantRow]:
+        """The rows of all variants but the float ones."""
+        return [row for row in self.variants if not row.is_float]
