@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -18,15 +17,11 @@ from emf.export.parity.verify import Progress, Verification, verify
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
 from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.files import describe_file
 from emf.runtime.artifact.manifest import GraphSpec, Manifest, Vocabulary
-from emf.runtime.artifact.manifest_file import (
-    MANIFEST_NAME,
-    SCHEMA_VERSION,
-    describe_file,
-    read_manifest,
-    write_manifest,
-)
+from emf.runtime.artifact.manifest_file import MANIFEST_NAME, SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.tokens import write_tokens
+from emf.runtime.artifact.tool_versions import tool_versions
 from emf.runtime.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -142,7 +137,7 @@ def _write_files(source: SourceModel, root: Path, options: ExportOptions) -> Man
             hidden_ids=source.pieces.hidden_ids,
         ),
         graphs=tuple(graphs),
-        tool_versions=tool_versions(),
+        tool_versions=tool_versions(_TOOLS),
         provenance={"model": source.name, "checkpoint_sha256": source.checkpoint_sha256, "opset": options.opset},
         confidence=source.confidence,
     )
@@ -192,17 +187,6 @@ def metadata_of(source: SourceModel) -> dict[str, str]:
         "n_mels": str(frontend.n_mels),
         "checkpoint_sha256": source.checkpoint_sha256,
     }
-
-
-def tool_versions() -> dict[str, str]:
-    """Versions of the packages that made the artifact."""
-    found = {}
-    for tool in _TOOLS:
-        try:
-            found[tool] = version(tool)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def as_document(verification: Verification) -> dict[str, object]:

@@ -15,8 +15,8 @@ from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import Frontend, Geometry, Manifest
-from emf.runtime.artifact.manifest_file import sha256_of
 from emf.runtime.errors import CheckpointError, UsageError
 
 _LOGGER = logging.getLogger(__name__)

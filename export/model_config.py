@@ -1,10 +1,10 @@
 """A model's configuration and statistics: JSON from outside, checked by name, type and size."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emf.runtime.artifact.json_fields import read_json_fields
 from emf.runtime.artifact.manifest import Geometry
 from emf.runtime.errors import CheckpointError
 
@@ -50,17 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, too large, or not a JSON object.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a JSON file, but there is no such file")
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for this JSON file")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected JSON, but {error}") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(document).__name__}")
-    return document
+    return dict(read_json_fields(path, _MAX_JSON_BYTES, CheckpointError, "pass another file").values)
 
 
 def read_config(path: Path) -> dict[str, Any]:

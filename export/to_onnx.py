@@ -1,10 +1,6 @@
 """Write a graph as ONNX."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -12,6 +8,7 @@ import torch
 from torch.export import Dim
 
 from emf.export.graphs.graphs import Graph
+from emf.runtime.telemetry import quiet
 
 DEFAULT_OPSET = 20
 MIN_OPSET = 18
@@ -31,7 +28,7 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
     """
     batch = Dim("batch")
     dynamic = {name: {graph.batch_axis(name): batch} for name in graph.inputs}
-    with _quiet():
+    with quiet("torch.onnx"):
         program = torch.onnx.export(
             graph.module,
             tuple(graph.inputs.values()),
@@ -62,17 +59,3 @@ def _as_arguments(graph: Graph, dynamic: Mapping[str, dict[int, Dim]]) -> tuple[
         features, *states = dynamic.values()
         return (features, tuple(states)) if states else (features,)
     return tuple(dynamic.values())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence torch.onnx, which prints its progress and warns of packages that no graph here needs."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

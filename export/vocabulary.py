@@ -50,9 +50,7 @@ def _from_sentencepiece(path: Path) -> tuple[tuple[str, ...], set[int]]:
     try:
         import sentencepiece
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            "a SentencePiece model needs the package sentencepiece; run: pip install 'emformer-deploy[export]'"
-        ) from error
+        raise MissingDependency.of("a SentencePiece model", "sentencepiece", "export") from error
     if path.stat().st_size > _MAX_BYTES:
         raise CheckpointError(f"{path}: {path.stat().st_size} bytes are too many for a SentencePiece model")
     try:

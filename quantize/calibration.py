@@ -15,8 +15,8 @@ import numpy as np
 
 from emf.quantize.corpus import load_samples, require_speech
 from emf.runtime.arrays import Array, Arrays, FloatArray
+from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.artifact.manifest_file import sha256_of
 from emf.runtime.audio.features import FeatureExtractor
 from emf.runtime.errors import AudioError
 from emf.runtime.inference.session import Session

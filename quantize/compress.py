@@ -1,10 +1,6 @@
 """One graph made smaller, for either engine. The only importer of nncf."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ from emf.quantize.graphs import openvino as openvino_graphs
 from emf.quantize.recipe import GraphRecipe
 from emf.runtime.arrays import Arrays
 from emf.runtime.errors import UsageError
+from emf.runtime.telemetry import quiet
 
 _INT4_OPSET = 21
 """The first version of ONNX in which DequantizeLinear has blocks."""
@@ -47,7 +44,7 @@ def compress(backend: str, source: Path, target: Path, recipe: GraphRecipe, samp
         UsageError: the engine cannot compute in this precision.
     """
     check_supported(backend, recipe.precision)
-    with _quiet():
+    with quiet("nncf"):
         return _WRITERS[backend](source, target, recipe, samples)
 
 
@@ -143,17 +140,3 @@ def _compress_weights(model: Any, recipe: GraphRecipe) -> Any:
         group_size=recipe.group_size,
         advanced_parameters=AdvancedCompressionParameters(group_size_fallback_mode=GroupSizeFallbackMode.ADJUST),
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep NNCF's log, its progress bars and its warnings about itself from the user's screen."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

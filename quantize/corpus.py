@@ -5,8 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.resampler import Resampler
-from emf.runtime.audio.sound_files import read_audio
+from emf.runtime.audio.sound_files import read_resampled
 from emf.runtime.errors import AudioError
 from emf.runtime.speech.utterances import Utterance, read_speech_manifest
 
@@ -25,7 +24,7 @@ def read_corpus(path: Path | None, transcripts: bool = False) -> Sequence[Uttera
     Raises:
         AudioError: there is no audio, or the manifest lacks a column or a transcript.
     """
-    path = demo_recordings() if path is None else path
+    path = demo_manifest() if path is None else path
     if path.is_dir() and (transcripts or (path / "manifest.tsv").is_file()):
         path /= "manifest.tsv"
     if not path.is_dir():
@@ -40,7 +39,7 @@ def read_corpus(path: Path | None, transcripts: bool = False) -> Sequence[Uttera
     return [Utterance(file, None, "") for file in files]
 
 
-def demo_recordings() -> Path:
+def demo_manifest() -> Path:
     """The manifest of the recordings bundled with the demo model.
 
     Raises:
@@ -57,8 +56,7 @@ def demo_recordings() -> Path:
 
 def load_samples(utterance: Utterance, sample_rate: int) -> FloatArray:
     """Mono samples of an utterance at `sample_rate`."""
-    rate, samples = read_audio(utterance.path)
-    return Resampler(rate, sample_rate)(samples, last=True)
+    return read_resampled(utterance.path, sample_rate)
 
 
 def require_speech(peak: float, where: str) -> None:

@@ -4,7 +4,6 @@ Each variant runs in a process of its own, so that its memory is its own and no 
 threads are about.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Protocol
 from emf.quantize.corpus import load_samples
 from emf.quantize.fresh_process import call_in_fresh_process
 from emf.runtime.artifact.variant import Variant
-from emf.runtime.measure.latency import Measurements, measure_stream, peak_rss_bytes
+from emf.runtime.measure.latency import Measurements, measure_stream
+from emf.runtime.measure.machine import peak_rss_bytes
 from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
-
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +76,5 @@ def evaluate_here(artifact: Path, variant: Variant, utterances: Sequence[Utteran
         measurements=measurements,
         precision=dict(recognizer.transducer.precision),
         blank_penalty=recognizer.options.blank_penalty,
-        peak_rss_bytes=own_peak_rss_bytes(),
+        peak_rss_bytes=peak_rss_bytes(),
     )
-
-
-def own_peak_rss_bytes() -> int:
-    """Greatest resident memory of this program; `getrusage` would count the parent's before `exec` as well."""
-    if sys.platform == "linux" and _STATUS.is_file():
-        for line in _STATUS.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return peak_rss_bytes()

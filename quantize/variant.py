@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from emf.quantize.graphs.check import check_graph
 from emf.quantize.graphs.files import require_float, weight_bytes
 from emf.quantize.recipe import Recipe
 from emf.runtime.arrays import Arrays
+from emf.runtime.artifact.files import describe_file
 from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
-from emf.runtime.artifact.manifest_file import describe_file, read_manifest, write_manifest
+from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
+from emf.runtime.artifact.tool_versions import tool_versions
 from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.errors import ArtifactError, UsageError
 
@@ -130,20 +131,10 @@ def _describe(
         "calibration": None if calibration is None else calibration.description,
         # Scales are static, or of one row each: what else is in the batch cannot matter.
         "batch_invariant": True,
-        "tool_versions": _tool_versions(),
+        "tool_versions": tool_versions(_TOOLS),
         **request.notes,
     }
     return {f"{backend}/{request.name}": common | {"graphs": graphs} for backend, graphs in measured.items()}
-
-
-def _tool_versions() -> dict[str, str]:
-    found = {}
-    for tool in _TOOLS:
-        try:
-            found[tool] = version(tool)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

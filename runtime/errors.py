@@ -24,6 +24,11 @@ class AudioError(EmfError, ValueError):
 class MissingDependency(EmfError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
+    @classmethod
+    def of(cls, what: str, package: str | None, extra: str) -> "MissingDependency":
+        """For something that needs a package, which an extra brings."""
+        return cls(f"{what} needs the package {package}; run: pip install 'emformer-deploy[{extra}]'")
+
 
 class CheckpointError(EmfError, ValueError):
     """A checkpoint or its configuration is not that of a torchaudio Emformer-RNNT."""

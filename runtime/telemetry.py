@@ -1,7 +1,11 @@
-"""Nothing is reported to anybody: the engines' own packages would, unless told not to."""
+"""Other people's packages are kept from reporting to their makers and from writing to the user's screen."""
 
+import contextlib
+import io
+import logging
 import sys
-from collections.abc import MutableMapping
+import warnings
+from collections.abc import Iterator, MutableMapping
 from types import ModuleType
 
 
@@ -12,3 +16,17 @@ def refuse_telemetry() -> None:
     """
     modules: MutableMapping[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
     modules.setdefault("openvino_telemetry", None)
+
+
+@contextlib.contextmanager
+def quiet(logger_name: str) -> Iterator[None]:
+    """Silence a package's log below errors, its warnings, and what it prints."""
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

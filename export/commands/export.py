@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
 from emf.export.model import load_model
-from emf.export.parity.audio import demo_recordings, gather_audio
+from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.reference import ReferenceStep
 from emf.export.parity.rollout import Tie
 from emf.export.parity.verify import Verification
@@ -71,7 +71,7 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
 
 def _work(options: argparse.Namespace) -> Outcome:
     source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
-    files = options.verify_audio or demo_recordings()
+    files = options.verify_audio or demo_files()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
     manifest, verification = export_artifact(
         source,

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from emf.export.parity.audio import demo_recordings, gather_audio, read_recordings
+from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.invariance import Check, check_invariances, count_invariances
+from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
-from emf.runtime.artifact.manifest_file import read_manifest, verify_file
+from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import ToleranceError
+from emf.runtime.speech.recordings import read_recordings
 
 
 def make_parser() -> CommandParser:
@@ -39,7 +41,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     for file in manifest.files():
         verify_file(manifest.path(file), file)
     checks = [Check("checksums", "all", True, f"{len(manifest.files())} files")]
-    files = options.audio or demo_recordings()
+    files = options.audio or demo_files()
     rate = manifest.frontend.sample_rate
     recordings = read_recordings(files, rate, options.verify_seconds)
     document: dict[str, Any] = {"artifact": str(options.artifact)}

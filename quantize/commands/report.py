@@ -15,6 +15,7 @@ from emf.quantize.report.markdown import to_markdown
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.pytorch_rows import PyTorchModel
 from emf.quantize.report.report import Report
+from emf.runtime.artifact.files import write_whole
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
@@ -107,12 +108,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         "report.md": to_markdown(report),
         "report.json": json.dumps(to_document(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
-    written = []
-    for name, text in texts.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        written.append(partial.replace(folder / name))
-    return written
+    return [write_whole(folder / name, text) for name, text in texts.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,10 +31,7 @@ def _reader(graph: GraphSpec) -> Any:
     try:
         return importlib.import_module(_READERS[graph.backend])
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"reading a graph for {graph.backend} needs the package {error.name}; "
-            "run: pip install 'emformer-deploy[quantize]'"
-        ) from error
+        raise MissingDependency.of(f"reading a graph for {graph.backend}", error.name, "quantize") from error
 
 
 def require_float(manifest: Manifest, graph: GraphSpec) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from emf.quantize.accuracy import character_error_rate, word_counts
 from emf.quantize.corpus import load_samples
-from emf.quantize.evaluate import own_peak_rss_bytes
 from emf.quantize.fresh_process import call_in_fresh_process
 from emf.quantize.report.rows import BaselineRow, FailedBaseline
 from emf.runtime.artifact.manifest_file import read_manifest
@@ -18,6 +17,7 @@ from emf.runtime.artifact.tokens import load_tokens
 from emf.runtime.errors import EmfError
 from emf.runtime.measure.baselines import load_baseline
 from emf.runtime.measure.latency import Measurements
+from emf.runtime.measure.machine import peak_rss_bytes
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
@@ -77,5 +77,5 @@ def _measure(
         cer=character_error_rate(references, texts),
         edits=counts.totals(),
         figures=measurements.figures(),
-        peak_rss_bytes=own_peak_rss_bytes(),
+        peak_rss_bytes=peak_rss_bytes(),
     )

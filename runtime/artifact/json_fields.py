@@ -1,6 +1,8 @@
 """Typed, bounded access to the fields of an untrusted JSON document."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from emf.runtime.errors import ArtifactError, EmfError
@@ -30,6 +32,11 @@ class JsonFields:
         self.where, self._error, self._advice = where, error, advice
         self.require(isinstance(value, dict), f"expected an object, found {type(value).__name__}")
         self._values: dict[str, Any] = value
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The whole object, unchecked."""
+        return self._values
 
     def require(self, condition: bool, message: str) -> None:
         """Raise the error with `message` unless `condition` holds."""
@@ -133,3 +140,16 @@ class JsonFields:
 
     def _nested(self, value: Any, name: str) -> "JsonFields":
         return JsonFields(value, f"{self.where}: {name}", self._error, self._advice)
+
+
+def read_json_fields(path: Path, most_bytes: int, error: type[EmfError], advice: str) -> JsonFields:
+    """A JSON object from a file of bounded size; `error` and `advice` are those of `JsonFields`."""
+    if not path.is_file():
+        raise error(f"{path}: expected a JSON file, but there is no such file; {advice}")
+    if path.stat().st_size > most_bytes:
+        raise error(f"{path}: {path.stat().st_size} bytes are too many for this JSON file; {advice}")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path}: expected JSON, but {problem}; {advice}") from problem
+    return JsonFields(document, str(path), error, advice)

@@ -1,6 +1,5 @@
 """`manifest.json` on disk: written atomically, validated field by field when read."""
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, replace
@@ -8,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from emf.runtime.artifact.confidence import MAX_OFFSET, MAX_SLOPE, MIN_SLOPE, ConfidenceCurve
-from emf.runtime.artifact.json_fields import JsonFields
+from emf.runtime.artifact.files import check_present, write_whole
+from emf.runtime.artifact.json_fields import JsonFields, read_json_fields
 from emf.runtime.artifact.manifest import (
     GRAPH_NAMES,
     FileSpec,
@@ -32,26 +32,12 @@ DTYPES = ("float32", "float16", "int64", "int32")
 Shape: TypeAlias = tuple[int | None, ...]
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def describe_file(root: Path, path: Path) -> FileSpec:
-    """The manifest's entry for a file below `root`."""
-    return FileSpec(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
-
-
 def write_manifest(manifest: Manifest, folder: Path) -> Path:
     """Write `manifest.json` into `folder`, atomically."""
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "blank_id": manifest.vocabulary.blank_id}
     document |= {key: value for key, value in asdict(manifest).items() if key != "root"}
     target = folder / MANIFEST_NAME
-    partial = target.with_suffix(".json.partial")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(target)
-    return target
+    return write_whole(target, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_manifest(folder: str | Path) -> Manifest:
@@ -67,39 +53,11 @@ def read_manifest(folder: str | Path) -> Manifest:
     path = root / MANIFEST_NAME
     if not path.is_file():
         raise ArtifactNotFound(f"{root}: expected a folder with {MANIFEST_NAME}; make one with emf-export")
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise ArtifactError(f"{path}: {path.stat().st_size} bytes are too many for a manifest; export the model again")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: expected JSON, but {error}; export the model again") from error
-    manifest = replace(_parse(JsonFields(document, str(path))), root=root)
+    fields = read_json_fields(path, MAX_MANIFEST_BYTES, ArtifactError, "export the model again")
+    manifest = replace(_parse(fields), root=root)
     for file in manifest.files():
-        _check_present(manifest.path(file), file)
+        check_present(manifest.path(file), file)
     return manifest
-
-
-def verify_file(path: Path, file: FileSpec) -> None:
-    """Compare a file with the manifest.
-
-    Raises:
-        ArtifactNotFound: the file is missing.
-        ArtifactError: size or checksum differ.
-    """
-    _check_present(path, file)
-    found = sha256_of(path)
-    if found != file.sha256:
-        raise ArtifactError(f"{path}: SHA-256 is {found[:12]}…, the manifest says {file.sha256[:12]}…; export it again")
-
-
-def _check_present(path: Path, file: FileSpec) -> None:
-    if not path.is_file():
-        raise ArtifactNotFound(f"{path}: the manifest names this file, but it is missing; export the model again")
-    if path.stat().st_size != file.bytes:
-        raise ArtifactError(
-            f"{path}: expected {file.bytes} bytes, found {path.stat().st_size}; the file is truncated or changed, "
-            "export the model again"
-        )
 
 
 def _parse(fields: JsonFields) -> Manifest:

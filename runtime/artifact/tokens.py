@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
-from emf.runtime.artifact.manifest_file import verify_file
 from emf.runtime.errors import ArtifactError
 
 WORD_BOUNDARY = "\u2581"

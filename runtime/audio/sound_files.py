@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.samples import check_sample_rate, to_mono_float
 from emf.runtime.errors import AudioError
 
@@ -59,11 +60,24 @@ def read_raw_blocks(source: BinaryIO, sample_rate: int, seconds: float = 0.1) ->
         yield sample_rate, to_mono_float(np.frombuffer(data[:even], "<i2").astype(np.int16))
 
 
-def read_audio(path: str | Path, channel: int | None = None) -> tuple[int, FloatArray]:
-    """Read a whole sound file; see `read_blocks`. An empty file gives no samples."""
-    import soundfile
+def read_resampled(path: str | Path, sample_rate: int, most: int | None = None) -> FloatArray:
+    """A sound file as mono audio at `sample_rate`; an empty file gives no samples.
 
-    blocks = list(read_blocks(path, channel, seconds=60.0))
-    if not blocks:
-        return soundfile.info(str(path)).samplerate, np.zeros(0, np.float32)
-    return blocks[0][0], np.concatenate([samples for _, samples in blocks])
+    Args:
+        path: any format that libsndfile reads.
+        sample_rate: in Hz.
+        most: samples at the most; the rest of a longer file is not read.
+
+    Raises:
+        AudioError: see `read_blocks`.
+    """
+    pieces, length, resampler = [np.zeros(0, np.float32)], 0, None
+    for rate, block in read_blocks(path):
+        resampler = resampler or Resampler(rate, sample_rate)
+        pieces.append(resampler(block))
+        length += len(pieces[-1])
+        if most is not None and length >= most:
+            break
+    if resampler is not None:
+        pieces.append(resampler(np.zeros(0, np.float32), last=True))
+    return np.concatenate(pieces)[:most]

@@ -7,24 +7,20 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.resampler import Resampler
-from emf.runtime.audio.sound_files import read_audio
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
-from emf.runtime.errors import AudioError, UsageError
+from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
 from emf.runtime.measure.bench_plots import write_plots
 from emf.runtime.measure.bench_report import BenchReport, Capacity, Comparison, FixedLoad
 from emf.runtime.measure.document import to_document
-from emf.runtime.measure.latency import Baseline, Measurements, compare_streams, peak_rss_bytes
-from emf.runtime.measure.machine import StolenTime, describe_machine
+from emf.runtime.measure.latency import Baseline, Measurements, compare_streams
+from emf.runtime.measure.machine import StolenTime, describe_machine, peak_rss_bytes
 from emf.runtime.measure.paced_load import Load, find_capacity, run_load
 from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.recognition.recognizer import Recognizer
-from emf.runtime.speech.utterances import gather_utterances
+from emf.runtime.speech.recordings import read_recordings
 
 _LOGGER = logging.getLogger(__name__)
 _MUCH_STOLEN = 0.02
@@ -131,28 +127,6 @@ def _measure_load(
         return FixedLoad(options.deadline_ms, (run(options.streams).figures(),))
     most, loads = find_capacity(run, deadline)
     return Capacity(options.deadline_ms, most, tuple(load.figures() for load in loads))
-
-
-def read_recordings(paths: Sequence[Path], sample_rate: int, max_seconds: float) -> list[FloatArray]:
-    """All recordings as mono audio at the model's rate, up to `max_seconds` in all.
-
-    Raises:
-        AudioError: a file is no audio, or all are empty.
-    """
-    recordings: list[FloatArray] = []
-    left = int(max_seconds * sample_rate)
-    for utterance in gather_utterances(list(paths)):
-        if left <= 0:
-            break
-        rate, samples = read_audio(utterance.path)
-        resampler = Resampler(rate, sample_rate)
-        resampled = np.concatenate([resampler(samples), resampler(np.zeros(0, np.float32), last=True)])[:left]
-        if len(resampled):
-            recordings.append(resampled)
-            left -= len(resampled)
-    if not recordings:
-        raise AudioError("expected recordings with audio to measure with, found none")
-    return recordings
 
 
 def _describe(report: BenchReport) -> str:

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from emf.runtime.arrays import Array, Arrays
+from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import GraphSpec, Manifest, TensorSpec
-from emf.runtime.artifact.manifest_file import verify_file
 from emf.runtime.errors import ArtifactError, MissingDependency, UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -118,9 +118,7 @@ def _factory(backend: str) -> SessionFactory:
     try:
         factory: SessionFactory = importlib.import_module(_BACKENDS[backend]).open_graph
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"backend {backend!r} needs the package {error.name}; run: pip install 'emformer-deploy[{backend}]'"
-        ) from error
+        raise MissingDependency.of(f"backend {backend!r}", error.name, backend) from error
     return factory
 
 

@@ -45,7 +45,5 @@ def load_baseline(name: str) -> BaselineFactory:
     try:
         factory: BaselineFactory = next(iter(found)).load()
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"the baseline needs the package {error.name}; run: pip install 'emformer-deploy[export]'"
-        ) from error
+        raise MissingDependency.of("the baseline", error.name, "export") from error
     return factory

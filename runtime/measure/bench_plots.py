@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emf.runtime.artifact.files import write_whole
 from emf.runtime.measure.bench_report import BenchReport
 from emf.runtime.measure.document import to_document
 from emf.runtime.measure.latency import Measurements
@@ -51,12 +52,7 @@ def write_plots(
             ],
         )
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in texts.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        written.append(partial.replace(folder / name))
-    return written
+    return [write_whole(folder / name, text) for name, text in texts.items()]
 
 
 def _distribution(name: str, chunks: Sequence[float]) -> Series:

@@ -1,7 +1,5 @@
 """Latency of one stream, measured as a service would feel it, beside a baseline in the same run."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ import numpy as np
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.measure.figures import LatencyStatistics, StreamFigures
-from emf.runtime.measure.timing import COMPONENTS, ComponentTimes
+from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.recognition.recognizer import Recognizer
 
 
@@ -123,19 +121,3 @@ def compare_streams(
         if baseline:
             baseline.measure(samples, theirs)
     return ours, theirs
-
-
-def peak_rss_bytes() -> int:
-    """Greatest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-__all__ = [
-    "COMPONENTS",
-    "Baseline",
-    "Measurements",
-    "compare_streams",
-    "measure_stream",
-    "peak_rss_bytes",
-]

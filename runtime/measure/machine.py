@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from emf.runtime.inference.processor import instruction_sets, processor_info
 from emf.runtime.inference.threads import available_processors
 
 _STAT = Path("/proc/stat")
+_STATUS = Path("/proc/self/status")
 # Position of "steal" among the times of the first line of /proc/stat, see proc(5).
 _STOLEN = 7
 # Instruction sets that decide how fast and how exact low-precision arithmetic is.
@@ -76,3 +79,16 @@ class StolenTime:
         except OSError:
             return None
         return [int(value) for value in fields[1 : _STOLEN + 2]] if len(fields) > _STOLEN + 1 else None
+
+
+def peak_rss_bytes() -> int:
+    """Greatest resident memory of this program so far.
+
+    `getrusage` also counts what the parent had before it started this program, so Linux's own figure comes first.
+    """
+    if _STATUS.is_file():
+        for line in _STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -12,8 +12,8 @@ import torch
 from emf.export.model import load_checkpoint, load_model
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.files import describe_file, sha256_of
 from emf.runtime.artifact.manifest import Manifest, Vocabulary
-from emf.runtime.artifact.manifest_file import describe_file, sha256_of
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.errors import CheckpointError, EmfError, UsageError
 from tests.oracle import CONFIGS, source

@@ -10,7 +10,8 @@ import soundfile
 from emf.quantize.calibration import STAGE_SHARES, CalibrationOptions, CalibrationSet, Reservoir, calibrate
 from emf.quantize.corpus import read_corpus
 from emf.runtime import AudioError
-from emf.runtime.artifact.manifest_file import read_manifest, sha256_of
+from emf.runtime.artifact.files import sha256_of
+from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.signals import SAMPLE_RATE
 

@@ -16,8 +16,9 @@ from onnx import numpy_helper
 from emf.export.artifact import ExportOptions, export_artifact
 from emf.export.parity.verify import verify
 from emf.runtime.arrays import Arrays
+from emf.runtime.artifact.files import describe_file
 from emf.runtime.artifact.manifest import Manifest
-from emf.runtime.artifact.manifest_file import describe_file, read_manifest, write_manifest
+from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.encoder_state import EncoderState

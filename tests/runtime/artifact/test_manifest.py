@@ -9,8 +9,9 @@ import pytest
 
 from emf.runtime import ArtifactError, ArtifactNotFound, EmfError, Recognizer
 from emf.runtime.artifact.confidence import ConfidenceCurve
+from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
-from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, verify_file, write_manifest
+from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from tests.runtime.artifact.damage import Place, change_bytes, copy_artifact, edited_manifest, put, remove
@@ -127,7 +128,7 @@ def test_a_graph_that_the_engine_refuses(artifact: Path, backend: str) -> None:
 
 
 def _described(root: Path, name: str) -> Any:
-    from emf.runtime.artifact.manifest_file import describe_file
+    from emf.runtime.artifact.files import describe_file
 
     return describe_file(root, root / name)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emf.runtime import AudioError
+from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.samples import MAX_AMPLITUDE, check_sample_rate, to_mono_float
-from emf.runtime.audio.sound_files import read_audio, read_blocks
+from emf.runtime.audio.sound_files import read_blocks, read_resampled
 from tests.signals import SAMPLE_RATE, speech_like
 
 AUDIO = speech_like(0.5)
@@ -109,8 +110,8 @@ def test_impossible_sample_rates(rate: Any) -> None:
 def test_files_of_many_formats(tmp_path: Path, suffix: str, subtype: str, tolerance: float) -> None:
     path = tmp_path / f"audio{suffix}"
     soundfile.write(path, AUDIO, SAMPLE_RATE, subtype=subtype)
-    rate, found = read_audio(path)
-    assert rate == SAMPLE_RATE
+    assert {rate for rate, _ in read_blocks(path)} == {SAMPLE_RATE}
+    found = read_resampled(path, SAMPLE_RATE)
     np.testing.assert_allclose(found, AUDIO, rtol=0, atol=tolerance)
 
 
@@ -126,19 +127,30 @@ def test_blocks_are_the_file(tmp_path: Path, seconds: float) -> None:
 def test_channels(tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([AUDIO, np.zeros_like(AUDIO)], axis=1), 8_000, subtype="FLOAT")
-    np.testing.assert_allclose(read_audio(path)[1], AUDIO / 2, atol=1e-7)
-    np.testing.assert_array_equal(read_audio(path, channel=0)[1], AUDIO)
-    assert not read_audio(path, channel=1)[1].any()
+
+    def taken(channel: int | None) -> FloatArray:
+        return np.concatenate([samples for _, samples in read_blocks(path, channel)])
+
+    np.testing.assert_allclose(taken(None), AUDIO / 2, atol=1e-7)
+    np.testing.assert_array_equal(taken(0), AUDIO)
+    assert not taken(1).any()
     with pytest.raises(AudioError, match="channel from 0 to 1"):
-        read_audio(path, channel=2)
+        taken(2)
 
 
 def test_a_file_without_samples_gives_none(tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), SAMPLE_RATE)
     assert list(read_blocks(path)) == []
-    rate, found = read_audio(path)
-    assert (rate, len(found)) == (SAMPLE_RATE, 0)
+    assert len(read_resampled(path, SAMPLE_RATE)) == 0
+
+
+@pytest.mark.parametrize("most", [0, 1, 7_000, len(AUDIO), 10**9])
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 8_000])
+def test_a_file_is_read_up_to_a_length(tmp_path: Path, rate: int, most: int) -> None:
+    path = tmp_path / "audio.wav"
+    soundfile.write(path, AUDIO, rate, subtype="FLOAT")
+    np.testing.assert_array_equal(read_resampled(path, SAMPLE_RATE, most), read_resampled(path, SAMPLE_RATE)[:most])
 
 
 @pytest.mark.parametrize(
@@ -150,14 +162,14 @@ def test_files_that_are_no_audio(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audio.wav"
     path.write_bytes(content)
     with pytest.raises(AudioError, match=r"audio\.wav") as caught:
-        read_audio(path)
+        read_resampled(path, SAMPLE_RATE)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere.wav", tmp_path):
         with pytest.raises(AudioError, match="no such file"):
-            read_audio(path)
+            read_resampled(path, SAMPLE_RATE)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
@@ -165,7 +177,7 @@ def test_a_truncated_file(tmp_path: Path) -> None:
     soundfile.write(path, AUDIO, SAMPLE_RATE)
     path.write_bytes(path.read_bytes()[:3000])
     try:
-        _, found = read_audio(path)
+        found = read_resampled(path, SAMPLE_RATE)
     except AudioError as error:
         assert str(path) in str(error)
     else:
@@ -176,4 +188,4 @@ def test_a_file_of_nan_names_itself(tmp_path: Path) -> None:
     path = tmp_path / "nan.wav"
     soundfile.write(path, np.full(100, np.nan), SAMPLE_RATE, subtype="FLOAT")
     with pytest.raises(AudioError, match=r"nan\.wav: expected finite"):
-        read_audio(path)
+        read_resampled(path, SAMPLE_RATE)
