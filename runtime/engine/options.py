@@ -1,4 +1,4 @@
-"""How an engine serves: its promise and its limits."""
+"""Options of an engine: its deadline and its limits."""
 
 import math
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from emf.runtime.errors import UsageError
 _MOST = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
     """Options of an `Engine`; times in milliseconds, of audio or of the clock.
 
     Attributes:
-        deadline_ms: from a complete chunk of audio to its result, for 99 of 100 chunks.
-        max_streams: streams at once; `None` admits as many as batches are seen to allow.
-        max_batch: streams in a batch at the most.
-        max_wait_ms: that a chunk waits for others to share its batch.
+        deadline_ms: from a complete chunk of audio to its result, kept for 99 of 100 chunks.
+        max_streams: limit of streams at once; `None` derives it from the measured batch times.
+        max_batch: limit of streams in a batch.
+        max_wait_ms: longest wait of a chunk for others to share its batch.
         max_queue_ms: audio of one stream that may wait to be decoded.
         max_total_queue_ms: audio of all streams that may wait to be decoded.
-        idle_timeout_ms: without audio, after which a stream is finished.
-        num_workers: threads that decode; the graphs' own threads come on top.
-        window_ms: what recent means in `EngineMetrics`.
+        idle_timeout_ms: time without audio after which a stream is finished.
+        num_workers: threads that decode, beside the backend's own threads.
+        window_ms: length of the window that `EngineMetrics` calls recent.
     """
 
     deadline_ms: float
