@@ -1,7 +1,7 @@
 """When the next batch starts and which streams are in it: the engine's policy, as plain functions of times.
 
-A batch costs far less than its streams one by one, so a chunk that is ready waits for others; but
-never so long that the batch could not be decoded within the deadline.
+A batch costs far less than its streams one by one, so a ready chunk waits for others. It never waits so long
+that the batch would miss the deadline.
 """
 
 import math
@@ -10,23 +10,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-# A batch may take this much longer than expected, as some do: the promise is about 99 of 100 chunks.
+# A batch may take this much longer than expected, as some do: the deadline holds for 99 of 100 chunks.
 _MARGIN = 1.5
-# Audio that comes faster than it is spoken may claim this many segments in a segment's time.
+# Audio that comes faster than real time may claim this many segments in a segment's time.
 _MAX_PACE = 1.25
 
 
 @dataclass(slots=True)
 class ChunkClock:
-    """When the chunks of one stream are due to be heard, seconds.
+    """When the chunks of one stream are due to be decoded, seconds.
 
-    A chunk is due when its last sample has come, but not much sooner than a segment after the chunk
-    before: who sends a whole recording at once is decoded as fast as there is room, but has no claim to
-    it before those who speak.
+    A chunk is due when its last sample has come, but not much sooner than a segment after the chunk before.
+    A recording sent at once is therefore decoded as fast as there is room, but has no priority over live speech.
 
     Attributes:
         period: length of a segment, seconds.
-        waiting: times at which the chunks that are not decoded yet are due.
+        waiting: when each chunk that is not decoded yet is due.
     """
 
     period: float
@@ -34,7 +33,7 @@ class ChunkClock:
     _last: float = -math.inf
 
     def arrived(self, now: float) -> None:
-        """Another chunk is complete."""
+        """Add a complete chunk."""
         self._last = max(now, self._last + self.period / _MAX_PACE)
         self.waiting.append(self._last)
 
@@ -59,14 +58,14 @@ def start_time(ready: Iterable[Ready], max_wait: float, deadline: float, batch_s
 
     Args:
         ready: streams that would be in it.
-        max_wait: seconds that a chunk waits for others at the most.
-        deadline: seconds within which a chunk is promised to be decoded.
-        batch_seconds: what the batch is expected to take.
+        max_wait: seconds for which a chunk waits for others at the most.
+        deadline: seconds from a complete chunk to its result.
+        batch_seconds: expected seconds of the batch.
     """
     slack = deadline - _MARGIN * batch_seconds
     return min((min(stream.ready_since + max_wait, stream.due + slack) for stream in ready), default=math.inf)
 
 
 def choose(ready: Sequence[ReadyStream], max_batch: int) -> list[ReadyStream]:
-    """The streams of the next batch: those due first. Every stream's turn comes, since its chunks age."""
+    """The streams of the next batch: those due first. No stream starves, since a waiting chunk stays due."""
     return sorted(ready, key=lambda stream: stream.due)[:max_batch]

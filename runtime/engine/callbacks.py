@@ -1,4 +1,4 @@
-"""The thread that calls callers back, so that a slow one delays no decoding."""
+"""The thread that runs the callbacks of callers, so that a slow callback delays no decoding."""
 
 import logging
 from threading import Condition, Thread
@@ -9,7 +9,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Callbacks:
-    """Calls `on_result` of the streams that have results; a slow callback skips outdated ones."""
+    """Calls `on_result` of streams with new results. A slow callback skips outdated results."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -19,14 +19,14 @@ class Callbacks:
         self._thread.start()
 
     def notify(self, slot: Slot) -> None:
-        """Say that a stream has a result."""
+        """Queue the callback of a stream that has a new result."""
         if slot.on_result:
             with self._changed:
                 self._pending[slot] = None
                 self._changed.notify()
 
     def close(self) -> None:
-        """Wait until all that came so far is handed over, and stop."""
+        """Deliver all results that came so far, and stop."""
         with self._changed:
             self._closed = True
             self._changed.notify()

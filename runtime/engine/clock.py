@@ -1,4 +1,4 @@
-"""Time, as far as an engine needs it, so that tests can bring their own."""
+"""The engine's view of time, which tests replace."""
 
 import time
 from threading import Condition
@@ -12,11 +12,11 @@ class Clock(Protocol):
         """Seconds since some moment."""
 
     def wait(self, condition: Condition, seconds: float | None) -> None:
-        """Wait, holding `condition`, until it is notified or `seconds` have passed; it may also return early."""
+        """Wait on `condition`, held by the caller, for at most `seconds`. It may return early."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's monotonic clock."""
 
     def now(self) -> float:
         """See `Clock`."""

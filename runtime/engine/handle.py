@@ -1,4 +1,4 @@
-"""A caller's end of a stream that an engine carries."""
+"""A caller's access to a stream in an engine."""
 
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -6,42 +6,44 @@ from types import TracebackType
 
 import numpy.typing as npt
 
-from emf.runtime.engine.dispatcher import Dispatcher
+from emf.runtime.audio.samples import check_sample_rate, to_mono_float
+from emf.runtime.engine.scheduler import Scheduler
 from emf.runtime.engine.slot import Slot
 from emf.runtime.errors import UsageError
 from emf.runtime.recognition.result import Result
 
 
 class StreamHandle:
-    """One stream of an `Engine`, made by `Engine.open`. Any thread may use it; results have one reader.
+    """One stream of an `Engine`, made by `Engine.open`. Any thread may use it; only one may read the results.
 
-    Its slot is free again when its result is final, when it is closed, when an error ended it, or when the
-    handle is lost. As a context manager it closes itself.
+    The stream's slot becomes free with the final result, an error, `close`, or the loss of the handle. The end
+    of a `with` block closes the handle.
     """
 
-    def __init__(self, dispatcher: Dispatcher, slot: Slot) -> None:
-        self._dispatcher, self._slot = dispatcher, slot
+    def __init__(self, scheduler: Scheduler, slot: Slot) -> None:
+        self._scheduler, self._slot = scheduler, slot
         weakref.finalize(self, slot.abandon).atexit = False
 
     def accept_waveform(self, sample_rate: int, samples: npt.ArrayLike, *, timeout: float = 0.0) -> None:
-        """Add audio; see `Stream.accept_waveform`. Never waits for decoding unless a `timeout` says so.
+        """Add audio; see `Stream.accept_waveform`. Waits for decoding only if given a `timeout`.
 
         Args:
             sample_rate: in Hz, the same at every call.
             samples: shape (n,) or (n, channels), float in [-1, 1], int16 or int32.
-            timeout: seconds to wait for room where the queue is full.
+            timeout: seconds to wait for room if the queue is full.
 
         Raises:
             Overloaded: too much audio waits to be decoded; none of `samples` was taken.
             AudioError: unusable audio or a changed sample rate; the stream stays as it was.
-            StreamClosed: the stream or the engine is closed, or no audio had come for too long.
-            UsageError: the input was declared finished, or this is more than a whole queue.
+            StreamClosed: the stream or the engine is closed, or no audio came for too long.
+            UsageError: the input was declared finished, or `samples` are longer than a whole queue.
         """
-        self._dispatcher.feed(self._slot, sample_rate, samples, timeout)
+        rate, mono = check_sample_rate(sample_rate), to_mono_float(samples)
+        self._scheduler.feed(self._slot, rate, mono, timeout)
 
     def input_finished(self) -> None:
-        """Declare the audio complete: what remains is decoded up to its last sample."""
-        self._dispatcher.finish(self._slot)
+        """Declare the audio complete. The engine decodes what is left, up to the last sample."""
+        self._scheduler.finish(self._slot)
 
     @property
     def latest(self) -> Result | None:
@@ -52,28 +54,28 @@ class StreamHandle:
         """Wait for the final result, that of the last segment.
 
         Args:
-            timeout: seconds; `None` is as long as it takes.
+            timeout: seconds; `None` sets no limit.
 
         Raises:
             TimeoutError: it did not come in time.
             StreamClosed: the stream was closed before.
-            Exception: whatever ended the stream.
+            Exception: the error that ended the stream.
         """
         return self._slot.results.wait_for_end(timeout)
 
     def results(self, timeout: float | None = None) -> Iterator[Result]:
         """Results as they come, up to the final one.
 
-        A slow reader skips results that are outdated, but sees the last one of every segment.
+        A slow reader skips outdated results, but gets the last result of every segment.
 
         Args:
-            timeout: seconds to wait for each; `None` is as long as it takes.
+            timeout: seconds to wait for each; `None` sets no limit.
 
         Raises:
             TimeoutError: none came in time.
             StreamClosed: the stream was closed.
             UsageError: the stream was opened with `on_result`.
-            Exception: whatever ended the stream.
+            Exception: the error that ended the stream.
         """
         self._check_unread()
         while (result := self._slot.results.take(timeout)) is not None:
@@ -86,18 +88,18 @@ class StreamHandle:
             yield result
 
     def snapshot(self) -> bytes:
-        """All of the stream's state between two steps, audio that waits included: see `Stream.snapshot`.
+        """All of the stream's state between two steps, with the audio that waits: see `Stream.snapshot`.
 
-        To move a stream, stop feeding it, take the snapshot, close it, and open the stream restored elsewhere.
+        To move a stream: stop feeding it, take the snapshot, close the handle, open the restored stream elsewhere.
 
         Raises:
             StreamClosed: the stream has ended.
         """
-        return self._dispatcher.snapshot(self._slot)
+        return self._scheduler.snapshot(self._slot)
 
     def close(self) -> None:
-        """Give the slot back, whatever is not decoded yet."""
-        self._dispatcher.release(self._slot)
+        """Give the slot back. Audio that waits is not decoded any more."""
+        self._scheduler.release(self._slot)
 
     def _check_unread(self) -> None:
         if self._slot.on_result:

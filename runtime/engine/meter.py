@@ -1,4 +1,4 @@
-"""What an engine measures of itself as it goes: counts, a sliding window, what batches take."""
+"""Measurements of a running engine: counts, a sliding window, batch times."""
 
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.engine.options import EngineOptions
 
 _MOST_BATCHES = 10_000
-# Fewer chunks than this say nothing of the 99th percentile.
+# The 99th percentile of fewer chunks means nothing.
 _ENOUGH_CHUNKS = 100
 
 
@@ -46,7 +46,7 @@ class Window:
         self._batches: deque[_Batch] = deque(maxlen=_MOST_BATCHES)
 
     def add(self, begin: float, end: float, size: int, latencies: tuple[float, ...]) -> None:
-        """Take note of a batch: its times, its streams, and each chunk's seconds from complete to decoded."""
+        """Add a batch: its times, its streams, and each chunk's seconds from complete to decoded."""
         self._batches.append(_Batch(begin, end, size, latencies))
         while self._batches[0].end < end - self._seconds:
             self._batches.popleft()
@@ -84,10 +84,10 @@ class Meter:
         """Start at zero.
 
         Args:
-            options: the promise and the limits.
+            options: the deadline and the limits.
             period: length of a segment, seconds.
-            times: what batches were seen to take before.
-            now: when.
+            times: the batch times measured so far.
+            now: the time.
         """
         self.counts = Counts()
         self._options, self._period, self._times = options, period, times
@@ -95,7 +95,7 @@ class Meter:
         self._window = Window(options.window_ms / 1e3, now)
 
     def record(self, begin: float, end: float, latencies: tuple[float, ...]) -> None:
-        """Take note of a batch: each of its chunks' seconds from complete to decoded."""
+        """Record a batch; `latencies` are each chunk's seconds from complete to decoded."""
         self._times.add(len(latencies), end - begin)
         self._window.add(begin, end, len(latencies), latencies)
         self.counts.chunks += len(latencies)
@@ -103,11 +103,11 @@ class Meter:
         self.counts.deadline_misses += sum(latency > self._deadline for latency in latencies)
 
     def expected(self, size: int) -> float:
-        """Seconds that a batch is expected to take."""
+        """Expected seconds of a batch."""
         return self._times.expected(size)
 
     def capacity(self, streams: int, now: float) -> int:
-        """The limit given; or what was measured, and no more than there are while the promise is broken."""
+        """The given limit, or the measured one; while the deadline is broken, no more than there are."""
         if self._options.max_streams is not None:
             return self._options.max_streams
         measured = self._times.capacity(self._deadline, self._period, self._options.max_wait_ms / 1e3)
@@ -117,7 +117,7 @@ class Meter:
         return min(measured, streams) if broken else measured
 
     def metrics(self, streams: int, ready: int, queued_seconds: float, now: float) -> EngineMetrics:
-        """All of it as plain numbers; see `EngineMetrics` for the arguments."""
+        """All measurements as plain numbers; see `EngineMetrics` for the arguments."""
         sizes = self._window.batch_sizes(now)
         p50, p95, p99 = self._window.percentiles_ms(now)
         return EngineMetrics(

@@ -1,21 +1,21 @@
-"""What an engine tells of itself: plain numbers, over its life and over a sliding window."""
+"""Metrics of an engine: plain numbers, over its life and over a sliding window."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class EngineMetrics:
-    """State of an engine. Counts are since it began; what is named recent is of the sliding window.
+    """State of an engine. Counts cover its whole life; fields named recent cover the sliding window.
 
     Attributes:
         streams: streams that hold a slot now.
-        capacity: streams that it would hold: the limit given, or what was measured.
+        capacity: streams that the engine would hold: the given limit, or the measured one.
         admitted: streams opened.
         refused: streams not opened because the engine was full.
         finished: streams decoded to their end.
         failed: streams ended by an error.
         abandoned: streams whose caller closed or lost the handle before the end.
-        timed_out: streams finished because no audio came any more.
+        timed_out: streams finished because their audio stopped coming.
         chunks: chunks decoded.
         batches: batches decoded.
         deadline_misses: chunks whose result came after the deadline.
@@ -26,7 +26,7 @@ class EngineMetrics:
         recent_p50_ms: median time from a complete chunk to its result, milliseconds.
         recent_p95_ms: its 95th percentile.
         recent_p99_ms: its 99th percentile.
-        headroom: share of the workers' time, in the window, that was not needed; from 0 to 1.
+        headroom: idle share of the workers' time in the window, from 0 to 1.
     """
 
     streams: int

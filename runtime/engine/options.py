@@ -1,47 +1,52 @@
-"""How an engine serves: its promise and its limits."""
+"""Options of an engine: its deadline and its limits."""
 
-import math
 from dataclasses import dataclass
 
-from emf.runtime.errors import UsageError
+from emf.runtime.options import check_options, option
 
 _MOST = 100_000
+_MOST_MS = 1e12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """Options of an `Engine`; times in milliseconds, of audio or of the clock.
+    """Options of an `Engine`; times in milliseconds, of audio or of the clock. The help of each field explains it."""
 
-    Attributes:
-        deadline_ms: from a complete chunk of audio to its result, for 99 of 100 chunks.
-        max_streams: streams at once; `None` admits as many as batches are seen to allow.
-        max_batch: streams in a batch at the most.
-        max_wait_ms: that a chunk waits for others to share its batch.
-        max_queue_ms: audio of one stream that may wait to be decoded.
-        max_total_queue_ms: audio of all streams that may wait to be decoded.
-        idle_timeout_ms: without audio, after which a stream is finished.
-        num_workers: threads that decode; the graphs' own threads come on top.
-        window_ms: what recent means in `EngineMetrics`.
-    """
-
-    deadline_ms: float
-    max_streams: int | None
-    max_batch: int
-    max_wait_ms: float
-    max_queue_ms: float
-    max_total_queue_ms: float
-    idle_timeout_ms: float
-    num_workers: int
-    window_ms: float
+    deadline_ms: float = option(
+        160.0,
+        "Decode a chunk within this time of its last sample, for 99 of 100 chunks.",
+        low=1.0,
+        high=_MOST_MS,
+        group="engine",
+    )
+    max_streams: int | None = option(
+        None,
+        "Admit at most this many streams at once.",
+        kind=int,
+        low=1,
+        high=_MOST,
+        unset="as many as the measured batch times allow",
+        group="engine",
+    )
+    max_batch: int = option(64, "Decode at most this many streams together.", low=1, high=_MOST, group="engine")
+    max_wait_ms: float = option(
+        20.0, "Let a chunk wait this long for others to share its batch.", low=0.0, high=_MOST_MS, group="engine"
+    )
+    max_queue_ms: float = option(
+        10_000.0, "Let this much audio of one stream wait to be decoded.", low=1.0, high=_MOST_MS, group="engine"
+    )
+    max_total_queue_ms: float = option(
+        600_000.0, "Let this much audio of all streams wait to be decoded.", low=1.0, high=_MOST_MS, group="engine"
+    )
+    idle_timeout_ms: float = option(
+        60_000.0, "Finish a stream after this time without audio.", low=1.0, high=_MOST_MS, group="engine"
+    )
+    num_workers: int = option(
+        1, "Decode in this many threads, beside the backend's own.", low=1, high=_MOST, group="engine"
+    )
+    window_ms: float = option(
+        60_000.0, "Call this much of the past recent in the metrics.", low=1.0, high=_MOST_MS, group="engine"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("max_streams", "max_batch", "num_workers"):
-            count = getattr(self, name)
-            if count is None and name == "max_streams":
-                continue
-            if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST:
-                raise UsageError(f"expected {name} from 1 to {_MOST}, found {count!r}")
-        for name in self.__dataclass_fields__:
-            least = 0.0 if name == "max_wait_ms" else 1.0
-            if name.endswith("_ms") and not least <= getattr(self, name) < math.inf:
-                raise UsageError(f"expected {name} of at least {least:g} milliseconds, found {getattr(self, name)!r}")
+        check_options(self)

@@ -1,4 +1,4 @@
-"""Where a stream's results wait for whoever reads them: a thread, an event loop, or both."""
+"""A queue of one stream's results, to be read by a thread or an event loop."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class ResultQueue:
     """Results of one stream, from one writer to its reader.
 
-    A result replaces one of the same segment that nobody has read yet: results are cumulative, so a
-    slow reader skips what is outdated, and never misses the last result of a segment.
+    A result replaces an unread result of the same segment. Results are cumulative, so a slow reader
+    only skips outdated ones, and never misses the last result of a segment.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ResultQueue:
             self._wake()
 
     def end(self, error: Exception | None = None) -> None:
-        """Say that no other result will come, and why, if not because the audio was over. The first time counts."""
+        """End the queue; `error` is why, if not the end of the audio. Only the first call counts."""
         with self._changed:
             if not self._ended:
                 self._ended, self._error = True, error
@@ -61,11 +61,11 @@ class ResultQueue:
         """The next unread result; `None` after the last one.
 
         Args:
-            timeout: seconds to wait; `None` is as long as it takes.
+            timeout: seconds to wait; `None` sets no limit.
 
         Raises:
             TimeoutError: none came in time.
-            Exception: what ended the stream early.
+            Exception: the error that ended the stream.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._unread or self._ended, timeout):
@@ -106,11 +106,11 @@ class ResultQueue:
             return unread
 
     def wait_for_end(self, timeout: float | None = None) -> Result:
-        """The last result, once there will be no other; unread ones stay unread.
+        """Wait for the end; the last result. Unread results stay unread.
 
         Raises:
             TimeoutError: the stream did not end in time.
-            Exception: what ended the stream early.
+            Exception: the error that ended the stream.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._ended, timeout):
@@ -125,5 +125,5 @@ def _wake_loop(loop: "asyncio.AbstractEventLoop", woken: "asyncio.Future[None]")
         if not woken.done():
             woken.set_result(None)
 
-    with suppress(RuntimeError):  # the loop was closed while its reader waited: nobody is there to be woken
+    with suppress(RuntimeError):  # the loop was closed while its reader waited
         loop.call_soon_threadsafe(wake)

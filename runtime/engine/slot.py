@@ -1,7 +1,8 @@
-"""One admitted stream of an engine: its stream, when its chunks are due, where its results go."""
+"""One admitted stream of an engine: its phase, its waiting chunks and its results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from threading import Lock
 from typing import TypeAlias
 
@@ -13,49 +14,90 @@ from emf.runtime.recognition.stream import Stream
 OnResult: TypeAlias = Callable[[Result], None]
 
 
+class SlotPhase(Enum):
+    """Where a stream stands between its admission and its end. Phases only move forward."""
+
+    LISTENING = auto()  # takes audio
+    FINISHED = auto()  # its input is over; what is left is decoded
+    RELEASED = auto()  # holds no slot any more
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A stream that an engine carries. All but `stream`, `results` and `input_lock` belongs to the dispatcher.
+    """A stream in an engine. Only `SlotTable` moves it from phase to phase, under the scheduler's lock.
 
     Attributes:
-        stream: fed under `input_lock`; decoded by the one that made the slot `busy`.
-        results: its results.
-        on_result: called with each result instead of keeping it.
-        chunks: when its chunks are due.
+        stream: fed by the thread that holds `input_lock`; decoded by the thread that made the slot `busy`.
+        on_result: called with each result, if given.
+        chunks: when its waiting chunks are due.
         active_at: when audio came last, seconds.
-        input_lock: held by who feeds the stream.
-        steps_heard: steps of which the audio is complete.
+        results: its results; has a lock of its own.
+        input_lock: held by the thread that feeds the stream.
         ready_since: when its next chunk could have been decoded first, seconds.
-        busy: being decoded, or being written as a snapshot.
-        finished: its input is declared over.
-        released: it holds no slot any more.
-        abandoned: its handle is gone; set by the garbage collector, which may hold any lock.
-        closed_because: why it takes no more audio, if its caller did not say so.
+        busy: the stream is being decoded, or written as a snapshot.
+        timed_out: the engine finished its input because no audio came.
+        abandoned: its handle is gone.
     """
 
     stream: Stream
-    results: ResultQueue
     on_result: OnResult | None
     chunks: ChunkClock
     active_at: float
-    input_lock: Lock = field(default_factory=Lock)
-    steps_heard: int = 0
-    ready_since: float = 0.0
-    busy: bool = False
-    finished: bool = False
-    released: bool = False
-    abandoned: bool = False
-    closed_because: str = ""
+    results: ResultQueue = field(default_factory=ResultQueue, init=False)
+    input_lock: Lock = field(default_factory=Lock, init=False)
+    ready_since: float = field(default=0.0, init=False)
+    busy: bool = field(default=False, init=False)
+    timed_out: bool = field(default=False, init=False)
+    abandoned: bool = field(default=False, init=False)
+    _complete_steps: int = field(init=False)
+    _phase: SlotPhase = field(default=SlotPhase.LISTENING, init=False)
+
+    def __post_init__(self) -> None:
+        self._complete_steps = self.stream.state.clock.step
+
+    @property
+    def phase(self) -> SlotPhase:
+        """The phase, changed by `note_arrivals` and `release` alone."""
+        return self._phase
 
     @property
     def due(self) -> float:
-        """When its next chunk is due, or, without one, when there was nothing left but to end."""
+        """When its next chunk is due. Without a chunk: when its end could have been decoded first."""
         return self.chunks.waiting[0] if self.chunks.waiting else self.ready_since
 
     @property
     def has_work(self) -> bool:
-        """Whether there is a chunk to decode, or an end to tell."""
-        return bool(self.chunks.waiting) or self.finished
+        """Whether a chunk waits to be decoded, or the final result is still to be made."""
+        return bool(self.chunks.waiting) or self._phase is SlotPhase.FINISHED
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can get its results any more. A callback still gets those of a finished stream."""
+        return self.abandoned and not (self._phase is SlotPhase.FINISHED and self.on_result)
+
+    def note_arrivals(self, now: float) -> int:
+        """Count the chunks that became complete. Move on to FINISHED where the stream's input is over.
+
+        The caller holds `input_lock`, or has just made the slot.
+        """
+        if self._phase is SlotPhase.RELEASED:
+            return 0
+        self.active_at = now
+        audio, extractor = self.stream.state.audio, self.stream.settings.extractor
+        before = self._complete_steps
+        while extractor.is_ready(audio, self._complete_steps):
+            self._complete_steps += 1
+            self.chunks.arrived(now)
+        if audio.finished:
+            self._phase = SlotPhase.FINISHED
+        return self._complete_steps - before
+
+    def release(self) -> int:
+        """Move on to RELEASED. Return how many waiting chunks were discarded."""
+        discarded = len(self.chunks.waiting)
+        self.chunks.waiting.clear()
+        self._phase = SlotPhase.RELEASED
+        return discarded
 
     def abandon(self) -> None:
         """Note that the handle is gone. Takes no lock: the garbage collector may call this anywhere."""

@@ -101,7 +101,7 @@ def run_load(
     random = np.random.default_rng(_SEED)
     rate = recognizer.sample_rate
     end_sample = recognizer.settings.extractor.end_sample
-    segment = end_sample(1) - end_sample(0)
+    segment = recognizer.transducer.manifest.samples_per_step
     start = time.perf_counter() + 0.05
     callers = []
     for index in range(num_streams):

@@ -4,7 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Condition, Event
 
 import numpy as np
 import pytest
@@ -233,16 +233,23 @@ def test_a_stream_that_fails_ends_alone(recognizer: Recognizer, gate: Callable[[
         assert (metrics.failed, metrics.finished, metrics.streams) == (1, 3, 0)
 
 
-def test_an_engine_that_breaks_down_keeps_nobody_waiting(
-    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Engine(recognizer, max_streams=2) as engine:
+class BreakingClock(ManualClock):
+    """A clock that nobody can wait by once it is broken."""
 
-        def fail(_: object) -> None:
+    broken = False
+
+    def wait(self, condition: Condition, seconds: float | None) -> None:
+        if not self.broken:
+            super().wait(condition, seconds)
+        if self.broken:
             raise LookupError("a bug")
 
-        monkeypatch.setattr(engine, "_serve", fail)
+
+def test_an_engine_that_breaks_down_keeps_nobody_waiting(recognizer: Recognizer) -> None:
+    clock = BreakingClock()
+    with Engine(recognizer, max_streams=2, clock=clock) as engine:
         handles = [engine.open(), engine.open()]
+        clock.broken = True
         handles[0].accept_waveform(SAMPLE_RATE, AUDIO)
         for handle in handles:
             with pytest.raises(LookupError, match="a bug"):
