@@ -200,4 +200,5 @@ def as_document(verification: Verification) -> dict[str, object]:
         "ties": [asdict(tie) for tie in verification.ties],
         "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
         "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
+        **({"waveform": [asdict(found) for found in verification.waveforms]} if verification.waveforms else {}),
     }

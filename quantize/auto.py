@@ -13,7 +13,7 @@ from typing import Any
 
 from emf.quantize.accuracy import ErrorCounts, word_counts
 from emf.quantize.compress import check_supported
-from emf.quantize.evaluate import evaluate
+from emf.quantize.evaluation import evaluate
 from emf.quantize.recipe import GraphRecipe, Recipe, make_recipe
 from emf.quantize.scratch_artifact import ScratchArtifact
 from emf.quantize.sensitivity import rank_layers

@@ -8,8 +8,8 @@ from pathlib import Path
 from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
 from emf.export.model import load_model
 from emf.export.parity.audio import demo_files, gather_audio
+from emf.export.parity.beam_follower import Tie
 from emf.export.parity.reference import ReferenceStep
-from emf.export.parity.rollout import Tie
 from emf.export.parity.verify import Verification
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.audio.features import FRONTENDS
@@ -43,25 +43,62 @@ def make_parser() -> CommandParser:
         "Export a torchaudio Emformer-RNNT for ONNX Runtime and OpenVINO and prove it equal to PyTorch.",
         "emf-export --model demo --out artifacts/demo",
     )
-    parser.add_argument("--model", required=True, help="demo, librispeech, or the state_dict of a torchaudio RNNT")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the artifact")
-    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
-    parser.add_argument("--tokens", type=Path, help="SentencePiece model, or tokens.txt with a piece and an id a line")
-    parser.add_argument("--global-stats", type=Path, help="torchaudio's JSON with mean and invstddev")
-    parser.add_argument("--frontend", choices=FRONTENDS, help="the artifact's default frontend")
-    parser.add_argument("--backends", type=one_of(BACKENDS), default=BACKENDS, help="engines, separated by commas")
-    parser.add_argument("--opset", type=bounded(int, MIN_OPSET, 23), default=DEFAULT_OPSET, help="ONNX operator set")
     parser.add_argument(
-        "--atol", type=bounded(float, 0, 1), help="greatest deviation from PyTorch (default: 1e-4, float16 1e-2)"
+        "--model", required=True, help="Export this model: demo, librispeech, or the state_dict of a torchaudio RNNT."
     )
-    parser.add_argument(
-        "--cache", choices=tuple(ATOL), default="float32", help="keys and values between two steps (default: float32)"
+    parser.add_argument("--out", required=True, type=Path, help="Write the artifact to this folder.")
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--config",
+        type=Path,
+        help="Read emformer_rnnt_model's keyword arguments from this JSON file. Default: the base model's.",
     )
-    parser.add_argument(
-        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with, seconds"
+    model.add_argument(
+        "--tokens",
+        type=Path,
+        help="Take the vocabulary of this SentencePiece model, or tokens.txt with a piece and an id a line.",
     )
-    parser.add_argument("--verify-audio", type=Path, nargs="+", help="sound files to check with")
-    parser.add_argument("--force", action="store_true", help="replace an existing artifact")
+    model.add_argument(
+        "--global-stats", type=Path, help="Normalise features by this JSON of torchaudio's, with mean and invstddev."
+    )
+    model.add_argument(
+        "--frontend", choices=FRONTENDS, help="Make this the artifact's default frontend. Default: the model's own."
+    )
+    graphs = parser.add_argument_group("graphs")
+    graphs.add_argument(
+        "--backends",
+        type=one_of(BACKENDS),
+        default=BACKENDS,
+        help="Write graphs for these backends, separated by commas. Default: both.",
+    )
+    graphs.add_argument(
+        "--opset",
+        type=bounded(int, MIN_OPSET, 23),
+        default=DEFAULT_OPSET,
+        help=f"Use this version of ONNX's operators. Default: {DEFAULT_OPSET}.",
+    )
+    check = parser.add_argument_group("check against PyTorch")
+    check.add_argument(
+        "--atol",
+        type=bounded(float, 0, 1),
+        help="Allow this deviation of any tensor from PyTorch. Default: 1e-4; with --cache float16 1e-2.",
+    )
+    graphs.add_argument(
+        "--cache",
+        choices=tuple(ATOL),
+        default="float32",
+        help="Keep keys and values between two steps like this. Default: float32.",
+    )
+    check.add_argument(
+        "--verify-seconds",
+        type=bounded(float, 1, 86_400),
+        default=60.0,
+        help="Check with at least this much audio, seconds. Default: 60.",
+    )
+    check.add_argument(
+        "--verify-audio", type=Path, nargs="+", help="Check with these sound files. Default: the demo's recordings."
+    )
+    parser.add_argument("--force", action="store_true", help="Replace an existing artifact.")
     return parser
 
 

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.invariance import Check, check_invariances, count_invariances
+from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.errors import ToleranceError
 from emf.runtime.speech.recordings import read_recordings
@@ -25,14 +25,28 @@ def make_parser() -> CommandParser:
         "Check an artifact here: checksums, parity with PyTorch, and that texts depend on nothing but audio.",
         "emf-verify artifacts/demo --checkpoint demo",
     )
-    parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
-    parser.add_argument("--checkpoint", help="demo, librispeech or a state_dict: compare with PyTorch, too")
-    parser.add_argument("--config", type=Path, help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
-    parser.add_argument("--atol", type=bounded(float, 0, 1), default=1e-4, help="greatest deviation from PyTorch")
+    parser.add_argument("artifact", type=Path, help="Check this folder, which emf-export wrote.")
+    parser.add_argument("--checkpoint", help="Compare with PyTorch, too: demo, librispeech or a state_dict.")
     parser.add_argument(
-        "--verify-seconds", type=bounded(float, 1, 86_400), default=60.0, help="audio to check with (default: 60 s)"
+        "--config",
+        type=Path,
+        help="Read emformer_rnnt_model's keyword arguments from this JSON file. Default: the base model's.",
     )
-    parser.add_argument("--audio", type=Path, nargs="+", help="sound files (default: the demo's recordings)")
+    parser.add_argument(
+        "--atol",
+        type=bounded(float, 0, 1),
+        default=1e-4,
+        help="Allow this deviation of any tensor from PyTorch. Default: 1e-4.",
+    )
+    parser.add_argument(
+        "--verify-seconds",
+        type=bounded(float, 1, 86_400),
+        default=60.0,
+        help="Check with this much audio, seconds. Default: 60.",
+    )
+    parser.add_argument(
+        "--audio", type=Path, nargs="+", help="Check with these sound files. Default: the demo's recordings."
+    )
     return parser
 
 
@@ -47,8 +61,8 @@ def _work(options: argparse.Namespace) -> Outcome:
     document: dict[str, Any] = {"artifact": str(options.artifact)}
     if options.checkpoint:
         samples = gather_audio(files, rate, options.verify_seconds)
-        check, document["verify"] = _compare_with_pytorch(options, manifest, np.asarray(samples, np.float32))
-        checks.append(check)
+        compared, document["verify"] = _compare_with_pytorch(options, manifest, samples)
+        checks += compared
     checks += progress(check_invariances(manifest, recordings), count_invariances(manifest), "checking", "check")
     document["checks"] = [asdict(check) for check in checks]
     document["passed"] = all(check.passed for check in checks)
@@ -56,8 +70,8 @@ def _work(options: argparse.Namespace) -> Outcome:
 
 
 def _compare_with_pytorch(
-    options: argparse.Namespace, manifest: Manifest, samples: Any
-) -> tuple[Check, dict[str, object] | None]:
+    options: argparse.Namespace, manifest: Manifest, samples: FloatArray
+) -> tuple[list[Check], dict[str, object] | None]:
     from emf.export.artifact import as_document
     from emf.export.model import load_checkpoint
     from emf.export.parity.reference import ReferenceStep
@@ -68,14 +82,25 @@ def _compare_with_pytorch(
 
     source = load_checkpoint(options.checkpoint, options.config, manifest)
     try:
-        verification = verify(source, manifest, samples, options.atol, steps)
+        found = verify(source, manifest, samples, options.atol, steps, from_waveform=True)
     except ToleranceError as error:
-        return Check("parity with PyTorch", "fp32", False, str(error)), None
-    detail = (
-        f"{verification.chunks} chunks, {verification.num_tokens} tokens equal, greatest deviation "
-        f"{max(d.worst() for d in verification.deviations.values()):.1e}, {len(verification.ties)} ties"
-    )
-    return Check("parity with PyTorch", "fp32", True, detail), as_document(verification)
+        return [Check("parity with PyTorch", FLOAT, False, str(error))], None
+    worst = max(d.worst() for d in found.deviations.values())
+    tokens = _tokens(found.chunks, found.num_tokens, found.tokens_equal)
+    checks = [
+        Check("parity with PyTorch", FLOAT, True, f"{tokens}, greatest deviation {worst:.1e}, {len(found.ties)} ties")
+    ]
+    for waveform in found.waveforms:
+        tokens = _tokens(found.chunks, found.num_tokens, waveform.tokens_equal)
+        detail = f"{tokens}, scores within {waveform.score_error:.1e}, {len(waveform.ties)} ties"
+        variant = Variant(waveform.backend, FLOAT)
+        passed = waveform.mistake is None
+        checks.append(Check("tokens from the waveform on", str(variant), passed, waveform.mistake or detail))
+    return checks, as_document(found)
+
+
+def _tokens(chunks: int, tokens: int, equal: bool) -> str:
+    return f"{chunks} chunks, {tokens} tokens {'equal' if equal else 'of which a tie changed some'}"
 
 
 def _describe(checks: Sequence[Check]) -> str:

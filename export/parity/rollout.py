@@ -1,87 +1,37 @@
-"""One engine beside the reference, chunk after chunk: its own encoder states, its own search."""
+"""One backend beside the reference, chunk after chunk: from torchaudio's features, and from the waveform on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from emf.export.model import SourceModel
-from emf.export.parity.beams import (
-    Beam,
-    adopted,
-    difference,
-    drift_of,
-    our_beam,
-    relative_score_error,
-    same_tokens,
-    score_error,
-    score_rounding,
-    their_beam,
-)
+from emf.export.parity.beam_follower import BeamFollower
 from emf.export.parity.deviations import Deviations
-from emf.export.parity.paired_search import PairedSearch
 from emf.export.parity.reference import ReferenceStep
 from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.transducer import Transducer
+from emf.runtime.recognition.options import RecognizerOptions
+from emf.runtime.recognition.stream import Stream
+from emf.runtime.recognition.stream_settings import stream_settings
+from emf.runtime.recognition.stream_state import StreamState
 from emf.runtime.search.hypothesis import SearchState
-from emf.runtime.search.options import SearchOptions
-from emf.runtime.search.run import Advance, advance, initial_search_state
 
-SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-2}
-"""How far log-probabilities may lie apart, by the precision of the encoder's cache."""
-
-_REPETITIONS = 16
-"""How often torchaudio's search is repeated, each time rounded otherwise, to find the beam of an engine."""
+_PIECE_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Tie:
-    """A chunk at which rounding decided which hypotheses stay, or which is best.
+class FeatureRollout:
+    """One backend over torchaudio's features: every tensor is compared, and the beams.
 
     Attributes:
-        backend: the engine.
-        chunk: index of the chunk.
-        difference: greatest difference between a number that the engine's search decided by and torchaudio's:
-            log-probabilities, and scores before the chunk relative to the best one's.
-        best_equal: the best hypothesis, whose text a user sees, is the same all the same.
-    """
-
-    backend: str
-    chunk: int
-    difference: float
-    best_equal: bool
-
-
-class EngineRollout:
-    """One engine following the reference.
-
-    Attributes:
-        transducer: the engine's graphs.
+        transducer: the backend's graphs.
         deviations: of its tensors.
-        score_error: greatest difference of a hypothesis' score, where no tie stood before.
-        best_equal: after the last chunk the best hypothesis was torchaudio's.
-        ties: chunks that rounding decided. After one of these the engine goes on from torchaudio's hypotheses.
-        mistake: what is wrong with the search; `None` while nothing is.
+        beams: our search.
     """
 
-    def __init__(
-        self,
-        source: SourceModel,
-        transducer: Transducer,
-        deviations: Deviations,
-        beam_width: int,
-        search: Advance = advance,
-    ) -> None:
-        self.transducer, self.deviations = transducer, deviations
-        self.score_error = 0.0
-        self.best_equal = True
-        self.ties: list[Tie] = []
-        self.mistake: str | None = None
-        self._source, self._options, self._search = source, SearchOptions(beam_width=beam_width), search
-        self._encoder_state = transducer.initial_encoder_state()
-        halves = any(tensor.dtype == "float16" for tensor in transducer.graphs["encoder"].inputs)
-        self._score_tolerance = SCORE_TOLERANCE["float16" if halves else "float32"]
-        start = transducer.initial_predictor_state()
-        self._search_state = initial_search_state(transducer, transducer.blank_id, start)
+    def __init__(self, transducer: Transducer, deviations: Deviations, beams: BeamFollower) -> None:
+        self.transducer, self.deviations, self.beams = transducer, deviations, beams
+        self._state = transducer.initial_encoder_state()
 
     def follow(self, step: ReferenceStep, index: int) -> None:
         """Decode the chunk of `step` and compare everything.
@@ -90,66 +40,54 @@ class EngineRollout:
             ToleranceError: naming the first tensor that leaves the tolerance.
         """
         place = f"chunk {index}"
-        encoding = self.transducer.encode(step.features[None], [self._encoder_state])[0]
+        encoding = self.transducer.encode(step.features[None], [self._state])[0]
         self.deviations.compare("encoder.encoding", encoding, step.encoding, place)
         for name, expected in step.states.items():
-            found = self._encoder_state.in_time_order(name).astype(np.float32)
+            found = self._state.in_time_order(name).astype(np.float32)
             self.deviations.compare(f"encoder.{name}", found, expected, place)
-        before = self._search_state
-        (self._search_state,) = self._search(encoding[None], [before], self.transducer, self._options)
-        if self.mistake is None:
-            self._compare_hypotheses(step, index, encoding, before)
+        self.beams.follow(encoding, step, index)
 
-    def _compare_hypotheses(self, step: ReferenceStep, index: int, encoding: FloatArray, before: SearchState) -> None:
-        ours, theirs = our_beam(self._search_state.hypotheses), their_beam(step.hypotheses)
-        self.best_equal = ours[0][0] == theirs[0][0]
-        if self._agree(ours, theirs):
-            self.score_error = max(self.score_error, score_error(ours, theirs))
-            return
-        search = self._repeated_by_torchaudio(ours, encoding, step, before)
-        drift = drift_of(ours, theirs)
-        mistake = self._mistake(ours, theirs, search, drift)
-        if search is None or mistake is not None:
-            self.mistake = f"{mistake} (chunk {index})"
-            return
-        start = relative_score_error(our_beam(before.hypotheses), their_beam(step.hypotheses_before))
-        self.ties.append(Tie(self.deviations.backend, index, max(search.deviation, start), self.best_equal))
-        hypotheses = adopted(step.hypotheses, self._search_state.hypotheses, drift)
-        self._search_state = replace(self._search_state, hypotheses=hypotheses)
 
-    def _mistake(self, ours: Beam, theirs: Beam, search: PairedSearch | None, drift: float) -> str | None:
-        """Why two beams differ, if not by a tie."""
-        if search is None:
-            return f"{difference(ours, theirs)}, from the same log-probabilities"
-        if not search.deviation <= self._score_tolerance:
-            return (
-                f"{difference(ours, theirs)}, where log-probabilities deviate by {search.deviation:.1e}, more than "
-                f"the {self._score_tolerance:.0e} that rounding explains"
-            )
-        if not abs(drift) <= self._rounding(ours):
-            return f"scores deviate from torchaudio's by {abs(drift):.1e}"
-        if same_tokens(ours, theirs) and score_error(ours, theirs) <= 2.0 * self._rounding(ours):
-            # An alignment more or less shows more; and a chunk cannot add as much rounding as all those before it.
-            return difference(ours, theirs)
-        return None
+class WaveformRollout:
+    """One backend as a user has it: audio in pieces, our own features, our own encoder states. The beams are compared.
 
-    def _repeated_by_torchaudio(
-        self, ours: Beam, encoding: FloatArray, step: ReferenceStep, before: SearchState
-    ) -> PairedSearch | None:
-        """torchaudio's search that finds `ours`, too: from the engine's hypotheses and numbers but for a last place."""
-        last_place = float(np.spacing(np.float32(abs(ours[0][1]))))
-        for seed in range(_REPETITIONS):
-            jitter = last_place if seed else 0.0
-            search = PairedSearch(self._source, self.transducer, self._options.beam_width, jitter, seed)
-            found = search.run((encoding, step.encoding), before.hypotheses, step.hypotheses_before)
-            if self._agree(ours, found):
-                return search
-        return None
+    torchaudio's features are rounded to float32 in another order than ours, so tensors differ by more than a graph's
+    rounding; tokens must not.
 
-    def _agree(self, ours: Beam, theirs: Beam) -> bool:
-        """Whether two beams are the same but for the rounding of scores; the order below the best does not count."""
-        return same_tokens(ours, theirs) and score_error(ours, theirs) <= self._rounding(ours)
+    Attributes:
+        beams: our search.
+    """
 
-    def _rounding(self, beam: Beam) -> float:
-        """How far the scores of a beam may lie from torchaudio's."""
-        return self._score_tolerance + score_rounding(beam[0][1], self._search_state.num_frames)
+    def __init__(self, manifest: Manifest, transducer: Transducer, beams: BeamFollower, samples: FloatArray) -> None:
+        """Begin a stream of mono audio at the model's rate."""
+        self.beams = beams
+        self._transducer, self._samples, self._fed = transducer, samples, 0
+        settings = stream_settings(manifest, RecognizerOptions(frontend="windowed"))
+        self._stream = Stream(settings, StreamState(transducer.initial_encoder_state(), SearchState(())))
+
+    def follow(self, step: ReferenceStep, index: int) -> None:
+        """Decode the next chunk from the waveform and compare the beams.
+
+        Raises:
+            ToleranceError: there is no other chunk.
+        """
+        self._feed()
+        settings, state = self._stream.settings, self._stream.state
+        features = settings.extractor.extract(state.audio, state.clock.step)
+        encoding = self._transducer.encode(features[None], [state.encoder])[0]
+        self.beams.follow(encoding, step, index)
+        state.clock = replace(state.clock, step=state.clock.step + 1)
+        state.audio.drop_before(settings.extractor.first_sample(state.clock.step))
+
+    def _feed(self) -> None:
+        """Give the stream audio until a chunk is complete."""
+        rate = self._stream.settings.sample_rate
+        length = round(_PIECE_SECONDS * rate)
+        while not self._stream.is_ready:
+            if self._stream.is_final:
+                raise ToleranceError("our frontend makes fewer chunks of the audio than torchaudio's loop")
+            if self._fed >= len(self._samples):
+                self._stream.input_finished()
+            else:
+                self._stream.accept_waveform(rate, self._samples[self._fed : self._fed + length])
+                self._fed += length

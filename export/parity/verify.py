@@ -1,13 +1,14 @@
-"""The check that every export ends with: PyTorch and each engine side by side, states chained."""
+"""The check that every export ends with: PyTorch and each backend side by side, states chained."""
 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from emf.export.model import SourceModel
+from emf.export.parity.beam_follower import BeamFollower, Tie
 from emf.export.parity.deviations import Deviations
 from emf.export.parity.reference import Reference, ReferenceStep
-from emf.export.parity.rollout import EngineRollout, Tie
+from emf.export.parity.rollout import FeatureRollout, WaveformRollout
 from emf.export.parity.token_chain import follow_tokens
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
@@ -16,13 +17,32 @@ from emf.runtime.audio.features import WindowedFeatures
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.threads import available_processors
-from emf.runtime.inference.transducer import open_transducer
+from emf.runtime.inference.transducer import Transducer, open_transducer
 from emf.runtime.search.run import Advance, advance
 
 _LOGGER = logging.getLogger(__name__)
 
 BEAM_WIDTH = 10
 Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
+
+
+@dataclass(frozen=True)
+class WaveformVerification:
+    """What one backend made of the waveform, beside torchaudio from the waveform on.
+
+    Attributes:
+        backend: which.
+        tokens_equal: the best hypothesis at the end was torchaudio's.
+        score_error: greatest difference of a hypothesis' score, natural logarithm.
+        ties: chunks at which rounding decided between hypotheses.
+        mistake: what is wrong; `None` if nothing is.
+    """
+
+    backend: str
+    tokens_equal: bool
+    score_error: float
+    ties: tuple[Tie, ...]
+    mistake: str | None
 
 
 @dataclass(frozen=True)
@@ -33,10 +53,11 @@ class Verification:
         seconds: audio rolled through.
         chunks: steps of the encoder.
         num_tokens: tokens of torchaudio's best hypothesis at the end.
-        tokens_equal: the best hypothesis at the end was torchaudio's on every engine; before it, `ties` tells.
+        tokens_equal: the best hypothesis at the end was torchaudio's on every backend; `ties` says more.
         score_error: greatest difference of a hypothesis' score, natural logarithm.
-        deviations: by engine.
-        ties: chunks at which rounding decided between hypotheses, of all engines; the others have torchaudio's.
+        deviations: by backend.
+        ties: chunks at which rounding decided between hypotheses, of all backends; the others have torchaudio's.
+        waveforms: of each backend, if it was asked for.
     """
 
     seconds: float
@@ -46,6 +67,7 @@ class Verification:
     score_error: float
     deviations: dict[str, Deviations]
     ties: tuple[Tie, ...]
+    waveforms: tuple[WaveformVerification, ...] = ()
 
 
 def verify(
@@ -56,8 +78,9 @@ def verify(
     progress: Progress = lambda steps, _: steps,
     precision: str = FLOAT,
     search: Advance = advance,
+    from_waveform: bool = False,
 ) -> Verification:
-    """Roll the model over audio in PyTorch and in every engine of the artifact and compare everything.
+    """Roll the model over audio in PyTorch and in every backend of the artifact and compare everything.
 
     Args:
         source: the model as torchaudio runs it.
@@ -67,25 +90,22 @@ def verify(
         progress: wraps the loop over steps, of which the second argument is the number.
         precision: variant to compare.
         search: how the backends' side searches.
+        from_waveform: also compare the tokens of streams that begin with our own frontend.
 
     Raises:
-        ToleranceError: naming the first tensor that leaves the tolerance, or the engine whose
+        ToleranceError: naming the first tensor that leaves the tolerance, or the backend whose
             search gives other tokens or scores than torchaudio's.
     """
-    frontend, geometry = source.frontend, source.geometry
     threads = available_processors()
     # torchaudio's search cannot use more hypotheses than there are symbols beside the blank.
-    beam_width = min(BEAM_WIDTH, geometry.num_symbols - 1)
-    rollouts = [
-        EngineRollout(
-            source,
-            open_transducer(manifest, Variant(backend, precision), threads),
-            Deviations(backend, atol),
-            beam_width,
-            search,
-        )
-        for backend in manifest.backends
-    ]
+    beam_width = min(BEAM_WIDTH, source.geometry.num_symbols - 1)
+    transducers = [open_transducer(manifest, Variant(backend, precision), threads) for backend in manifest.backends]
+
+    def follower(transducer: Transducer) -> BeamFollower:
+        return BeamFollower(source, transducer, beam_width, search)
+
+    rollouts = [FeatureRollout(t, Deviations(t.variant.backend, atol), follower(t)) for t in transducers]
+    waveforms = [WaveformRollout(manifest, t, follower(t), samples) for t in transducers] if from_waveform else []
     reference = Reference(source, beam_width)
     extractor = WindowedFeatures(manifest.frontend, manifest.geometry)
     buffer = SampleBuffer(samples, finished=True)
@@ -97,18 +117,27 @@ def verify(
         for rollout in rollouts:
             rollout.deviations.compare("features", features, last.exact_features, f"chunk {index}")
             rollout.follow(last, index)
+        for waveform in waveforms:
+            waveform.follow(last, index)
         encodings.append(last.encoding[0])
     tokens = last.hypotheses[0][0][1:] if last else []
     for rollout in rollouts:
         follow_tokens(source, rollout.transducer, rollout.deviations, tokens, encodings)
-        if rollout.mistake is not None:
-            raise ToleranceError(f"{rollout.deviations.backend}: {rollout.mistake}")
+        if rollout.beams.mistake is not None:
+            raise ToleranceError(f"{rollout.deviations.backend}: {rollout.beams.mistake}")
+    beams = [rollout.beams for rollout in rollouts]
     return Verification(
-        seconds=len(samples) / frontend.sample_rate,
+        seconds=len(samples) / source.frontend.sample_rate,
         chunks=num_chunks,
         num_tokens=len(tokens),
-        tokens_equal=all(rollout.best_equal for rollout in rollouts),
-        score_error=max(rollout.score_error for rollout in rollouts),
+        tokens_equal=all(beam.best_equal for beam in beams),
+        score_error=max(beam.score_error for beam in beams),
         deviations={rollout.deviations.backend: rollout.deviations for rollout in rollouts},
-        ties=tuple(tie for rollout in rollouts for tie in rollout.ties),
+        ties=tuple(tie for beam in beams for tie in beam.ties),
+        waveforms=tuple(
+            WaveformVerification(
+                t.variant.backend, w.beams.best_equal, w.beams.score_error, tuple(w.beams.ties), w.beams.mistake
+            )
+            for t, w in zip(transducers, waveforms, strict=False)
+        ),
     )

@@ -36,26 +36,60 @@ def make_parser() -> CommandParser:
         "Add a smaller variant to an artifact, calibrated on real speech.",
         "emf-quantize artifacts/demo --precision int8 --calibration speech/manifest.tsv",
     )
-    parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
-    parser.add_argument("--precision", required=True, choices=(*PRECISIONS, "auto"), help="of the graphs")
-    parser.add_argument("--backends", type=one_of(BACKENDS), help="engines; those of the artifact if absent")
+    parser.add_argument("artifact", type=Path, help="Open this folder, which emf-export wrote.")
     parser.add_argument(
-        "--components", type=_components, default={}, metavar="NAME=PRECISION,…", help="exceptions by graph"
-    )
-    parser.add_argument("--calibration", type=Path, help="manifest.tsv or folder of speech; the demo's if absent")
-    parser.add_argument(
-        "--calibration-seconds", type=bounded(float, 1, 1e6), default=600.0, help="audio decoded (default: 600)"
-    )
-    parser.add_argument("--num-samples", type=bounded(int, 1, 100_000), default=300, help="inputs kept of each graph")
-    parser.add_argument("--seed", type=bounded(int, 0, 2**31), default=0, help="of the choice of inputs")
-    parser.add_argument("--dev", type=Path, help="manifest.tsv with transcripts, for auto to search on")
-    parser.add_argument(
-        "--max-wer-increase", type=bounded(float, -1, 1), default=0.002, help="budget of auto: 0.002 is 0.2 points"
+        "--precision",
+        required=True,
+        choices=(*PRECISIONS, "auto"),
+        help="Quantize the graphs like this; auto searches for the fastest variant within a budget.",
     )
     parser.add_argument(
-        "--seven-bit-weights", action="store_true", help="of int8, for processors without VNNI; less exact"
+        "--backends",
+        type=one_of(BACKENDS),
+        help="Make the variant for these backends, separated by commas. Default: the artifact's.",
     )
-    parser.add_argument("--name", help="of the variant; after its precision if absent")
+    parser.add_argument(
+        "--components",
+        type=_components,
+        default={},
+        metavar="NAME=PRECISION,…",
+        help="Quantize these graphs otherwise.",
+    )
+    recording = parser.add_argument_group("calibration")
+    recording.add_argument(
+        "--calibration",
+        type=Path,
+        help="Calibrate on this manifest.tsv or folder of speech. Default: the demo's recordings.",
+    )
+    recording.add_argument(
+        "--calibration-seconds",
+        type=bounded(float, 1, 1e6),
+        default=600.0,
+        help="Decode at most this much audio to calibrate. Default: 600.",
+    )
+    recording.add_argument(
+        "--num-samples",
+        type=bounded(int, 1, 100_000),
+        default=300,
+        help="Keep this many inputs of each graph. Default: 300.",
+    )
+    recording.add_argument(
+        "--seed", type=bounded(int, 0, 2**31), default=0, help="Choose the inputs with this seed. Default: 0."
+    )
+    auto = parser.add_argument_group("search with --precision auto")
+    auto.add_argument("--dev", type=Path, help="Let auto search on this manifest.tsv with transcripts.")
+    auto.add_argument(
+        "--max-wer-increase",
+        type=bounded(float, -1, 1),
+        default=0.002,
+        help="Allow auto this much more WER than fp32 has; 0.002 is 0.2 points. Default: 0.002.",
+    )
+    parser.add_argument(
+        "--seven-bit-weights",
+        action="store_true",
+        help="Use half of the range of int8 weights, for processors without VNNI; less exact.",
+    )
+    parser.add_argument("--name", help="Call the variant this. Default: its precision.")
     add_recognizer_flags(parser, omit=VARIANT_OPTIONS, heading="decoding with --precision auto: ")
     return parser
 
@@ -100,7 +134,7 @@ def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Na
     check_request(manifest, VariantRequest(name, make_recipe("int8"), backends))
     dev = read_corpus(options.dev, transcripts=True)
     calibration = _calibration(manifest, True, options)
-    decoding = read_decoding(options)
+    decoding = read_decoding(options, omit=VARIANT_OPTIONS)
     choices: dict[str, Choice] = {}
     for backend in backends:
         with scratch_artifact(manifest, backend, calibration) as bench:

@@ -32,26 +32,49 @@ def make_parser() -> CommandParser:
         "Compare all variants of an artifact on held-out speech: words, latency, memory; and recommend one.",
         "emf-report artifacts/demo --audio held_out/manifest.tsv --out report",
     )
-    parser.add_argument("artifact", type=Path, help="folder that emf-export wrote")
-    parser.add_argument("--audio", type=Path, required=True, help="manifest.tsv with transcripts")
-    parser.add_argument("--variants", default="all", help="<backend>/<name>, separated by commas (default: all)")
+    parser.add_argument("artifact", type=Path, help="Open this folder, which emf-export wrote.")
     parser.add_argument(
-        "--drift-seconds", type=bounded(float, 1, 86_400), default=180.0, help="audio for the drift (default: 180)"
+        "--audio", type=Path, required=True, help="Measure with this manifest.tsv of held-out speech with transcripts."
     )
     parser.add_argument(
+        "--variants", default="all", help="Compare these variants: <backend>/<name>, separated by commas. Default: all."
+    )
+    measured = parser.add_argument_group("what is measured")
+    measured.add_argument(
+        "--drift-seconds",
+        type=bounded(float, 1, 86_400),
+        default=180.0,
+        help="Measure the encoder's drift over this much audio. Default: 180.",
+    )
+    measured.add_argument(
         "--load-seconds",
         type=bounded(float, 0, 3600),
         default=4.0,
-        help="for each load tried; 0 tries none (default: 4)",
+        help="Run each number of real-time streams this long; 0 tries none. Default: 4.",
     )
-    parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="p99 under load")
-    parser.add_argument("--no-component-matrix", action="store_true", help="leave the 2³ mixtures of components out")
+    measured.add_argument(
+        "--deadline-ms",
+        type=bounded(float, 1, 60_000),
+        default=160.0,
+        help="Allow a chunk this long at p99 under load. Default: 160.",
+    )
+    measured.add_argument("--no-component-matrix", action="store_true", help="Leave the 2³ mixtures of components out.")
     parser.add_argument(
-        "--max-wer-increase", type=bounded(float, 0, 1), default=0.003, help="the recommendation's (default: 0.003)"
+        "--max-wer-increase",
+        type=bounded(float, 0, 1),
+        default=0.003,
+        help="Recommend variants with at most this much more WER than fp32. Default: 0.003.",
     )
-    parser.add_argument("--checkpoint", help="also measure PyTorch with these weights: demo, librispeech or a file")
-    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
+    pytorch = parser.add_argument_group("comparison with PyTorch")
+    pytorch.add_argument(
+        "--checkpoint", help="Also measure PyTorch with these weights: demo, librispeech or a state_dict."
+    )
+    pytorch.add_argument(
+        "--config", help="Read emformer_rnnt_model's keyword arguments from this JSON file. Default: the base model's."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="Write the report to this folder. Default: report."
+    )
     add_recognizer_flags(parser, omit=VARIANT_OPTIONS)
     return parser
 
@@ -61,7 +84,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     utterances = read_corpus(options.audio, transcripts=True)
     chosen = ReportOptions(
         variants=_variants(manifest, options.variants),
-        decoding=read_decoding(options),
+        decoding=read_decoding(options, omit=VARIANT_OPTIONS),
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,
         max_wer_increase=options.max_wer_increase,

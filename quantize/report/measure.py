@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
-from emf.quantize.evaluate import Evaluation, evaluate
+from emf.quantize.evaluation import Evaluation, evaluate
 from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
 from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine

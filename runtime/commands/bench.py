@@ -35,17 +35,39 @@ def make_parser() -> CommandParser:
     )
     add_artifact(parser)
     add_recognizer_flags(parser)
-    parser.add_argument("--audio", type=Path, nargs="+", required=True, help="sound files, or a manifest.tsv")
-    parser.add_argument("--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="audio to use at the most")
     parser.add_argument(
-        "--streams", type=_number_of_streams, help="also run N real-time streams, or find how many: auto"
+        "--audio",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="Measure with these sound files, or those of a manifest.tsv.",
     )
-    parser.add_argument("--deadline-ms", type=bounded(float, 1, 60_000), default=160.0, help="(default: 160)")
-    parser.add_argument("--load-seconds", type=bounded(float, 1, 3600), default=20.0, help="length of each load tried")
-    parser.add_argument("--compare", help=f"baseline of the same run: {', '.join(baseline_names())}")
-    parser.add_argument("--checkpoint", help="the baseline's weights: demo, librispeech or a state_dict")
-    parser.add_argument("--config", help="JSON: keyword arguments of emformer_rnnt_model (default: base)")
-    parser.add_argument("--out", type=Path, help="folder for bench.json and plots")
+    parser.add_argument(
+        "--max-seconds", type=bounded(float, 1, 1e6), default=1e6, help="Use at most this much audio. Default: all."
+    )
+    load = parser.add_argument_group("real-time streams")
+    load.add_argument(
+        "--streams", type=_number_of_streams, help="Also run N real-time streams, or find how many there can be: auto."
+    )
+    load.add_argument(
+        "--deadline-ms",
+        type=bounded(float, 1, 60_000),
+        default=160.0,
+        help="Allow a chunk this long at p99 under load. Default: 160.",
+    )
+    load.add_argument(
+        "--load-seconds",
+        type=bounded(float, 1, 3600),
+        default=20.0,
+        help="Run each number of streams this long. Default: 20.",
+    )
+    pytorch = parser.add_argument_group("comparison with PyTorch")
+    pytorch.add_argument("--compare", help=f"Measure PyTorch beside it in the same run: {', '.join(baseline_names())}.")
+    pytorch.add_argument("--checkpoint", help="Give PyTorch these weights: demo, librispeech or a state_dict.")
+    pytorch.add_argument(
+        "--config", help="Read emformer_rnnt_model's keyword arguments from this JSON file. Default: the base model's."
+    )
+    parser.add_argument("--out", type=Path, help="Write bench.json and plots to this folder.")
     return parser
 
 

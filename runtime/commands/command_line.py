@@ -54,8 +54,8 @@ def command_parser(name: str, description: str, example: str) -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{name} {distribution_version()}")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--verbose", action="store_true", help="log what is being done")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object and nothing else.")
+    parser.add_argument("--verbose", action="store_true", help="Log what is being done.")
     return parser
 
 

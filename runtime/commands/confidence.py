@@ -32,10 +32,19 @@ def make_parser() -> CommandParser:
     )
     add_artifact(parser)
     add_recognizer_flags(parser)
-    parser.add_argument("--dev", type=Path, required=True, help="manifest.tsv with transcripts; not of the training")
-    parser.add_argument("--bins", type=bounded(int, 1, 1000), default=10, help="of the table (default: 10)")
-    parser.add_argument("--batch-size", type=bounded(int, 1, 1024), default=8, help="files at once (default: 8)")
-    parser.add_argument("--dry-run", action="store_true", help="measure only; leave the artifact as it is")
+    parser.add_argument(
+        "--dev",
+        type=Path,
+        required=True,
+        help="Learn from the speech of this manifest.tsv, with transcripts; not that of the training.",
+    )
+    parser.add_argument(
+        "--bins", type=bounded(int, 1, 1000), default=10, help="Sort words into this many bins. Default: 10."
+    )
+    parser.add_argument(
+        "--batch-size", type=bounded(int, 1, 1024), default=8, help="Decode this many files at once. Default: 8."
+    )
+    parser.add_argument("--dry-run", action="store_true", help="Measure only, and leave the artifact as it is.")
     return parser
 
 

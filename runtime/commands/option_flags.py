@@ -61,7 +61,7 @@ def _parse(stated: Option) -> Callable[[str], Any]:
     return parse
 
 
-def options_from(namespace: argparse.Namespace, options: type[OptionsT]) -> OptionsT:
-    """The options whose flags were given; the others have their defaults."""
-    given = vars(namespace)
+def options_from(namespace: argparse.Namespace, options: type[OptionsT], omit: Collection[str] = ()) -> OptionsT:
+    """The options whose flags were given; the others, and those that were omitted, have their defaults."""
+    given = {name: value for name, value in vars(namespace).items() if name not in omit}
     return options(**{name: given[name] for name in stated_options(options) if name in given})

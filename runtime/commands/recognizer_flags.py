@@ -51,14 +51,14 @@ def add_recognizer_flags(parser: CommandParser, omit: Collection[str] = (), head
     )
 
 
-def read_decoding(flags: argparse.Namespace) -> Decoding:
-    """How to decode, from the flags and the files that they name.
+def read_decoding(flags: argparse.Namespace, omit: Collection[str] = ()) -> Decoding:
+    """How to decode, from the flags and the files that they name; `omit` as for `add_recognizer_flags`.
 
     Raises:
         UsageError: a file is missing or malformed, or flags contradict each other.
     """
     phrases = _read_phrases(flags.phrases) if flags.phrases else {}
-    return Decoding(options_from(flags, RecognizerOptions), phrases, _read_language_model(flags))
+    return Decoding(options_from(flags, RecognizerOptions, omit), phrases, _read_language_model(flags))
 
 
 def _read_language_model(flags: argparse.Namespace) -> LanguageModel | None:

@@ -32,16 +32,37 @@ def make_parser() -> CommandParser:
     )
     add_artifact(parser)
     add_recognizer_flags(parser)
-    parser.add_argument("audio", nargs="+", type=Path, help="sound files, a manifest.tsv that lists them, or - (raw)")
-    parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="form of the output")
-    parser.add_argument("--partial", action="store_true", help="show the text as it grows, on standard error")
-    parser.add_argument("--channel", type=bounded(int, 0, 63), help="channel to take, from 0 (default: their mean)")
     parser.add_argument(
-        "--raw-rate", type=bounded(int, 1000, 768_000), default=16_000, help="Hz of - (16-bit PCM, mono)"
+        "audio",
+        nargs="+",
+        type=Path,
+        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for raw audio.",
     )
-    parser.add_argument("--batch-size", type=bounded(int, 1, 1024), default=8, help="files at once (default: 8)")
-    parser.add_argument("--endpoints", action="store_true", help="cut into segments at silences")
-    parser.add_argument("--reference", type=Path, help="manifest.tsv with transcripts; gives the word error rate")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("text", "json", "srt", "vtt"),
+        default="text",
+        help="Write the text in this form. Default: text.",
+    )
+    output.add_argument("--partial", action="store_true", help="Show the text as it grows, on standard error.")
+    sound = parser.add_argument_group("input")
+    sound.add_argument(
+        "--channel", type=bounded(int, 0, 63), help="Take this channel, from 0. Default: the mean of all."
+    )
+    sound.add_argument(
+        "--raw-rate",
+        type=bounded(int, 1000, 768_000),
+        default=16_000,
+        help="Read - at this rate, Hz (16-bit PCM, mono). Default: 16000.",
+    )
+    sound.add_argument(
+        "--batch-size", type=bounded(int, 1, 1024), default=8, help="Decode this many files at once. Default: 8."
+    )
+    output.add_argument("--endpoints", action="store_true", help="Cut the text into segments at silences.")
+    output.add_argument(
+        "--reference", type=Path, help="Give the word error rate against the transcripts of this manifest.tsv."
+    )
     return parser
 
 

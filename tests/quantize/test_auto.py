@@ -9,7 +9,7 @@ import pytest
 
 from emf.quantize import auto
 from emf.quantize.commands.quantize import main
-from emf.quantize.evaluate import Evaluation, evaluate_here
+from emf.quantize.evaluation import Evaluation, evaluate_here
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.recognition.decoding import Decoding

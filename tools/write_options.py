@@ -1,0 +1,48 @@
+"""Write docs/options.md: every option of a recognizer and of an engine, from the statements in the code.
+
+python tools/write_options.py
+"""
+
+from pathlib import Path
+
+from emf.runtime.commands.option_flags import default_of, flag_of
+from emf.runtime.engine.options import EngineOptions
+from emf.runtime.options import stated_options
+from emf.runtime.recognition.options import RecognizerOptions
+
+PAGE = Path(__file__).parents[1] / "docs" / "options.md"
+_HEAD = """# Options
+
+This page is made by `python tools/write_options.py` from the statements in the code.
+
+## Recognizer
+
+These are the keywords of `Recognizer.load`. `emf-transcribe`, `emf-bench` and `emf-confidence` have every flag;
+`emf-report` and `emf-quantize --precision auto` have all but `--backend` and `--precision`, which they vary.
+Beside them, `--phrases FILE`, `--language-model FILE`, `--language-model-weight` and `--word-score` guide the search.
+
+"""
+_ENGINE = """
+## Engine
+
+These are the keywords of `Engine`.
+
+"""
+
+
+def options_page() -> str:
+    """The whole page."""
+    return _HEAD + _table(RecognizerOptions, True) + _ENGINE + _table(EngineOptions, False)
+
+
+def _table(options: type, flags: bool) -> str:
+    head = ["keyword", *(["flag"] if flags else []), "what it does", "values", "default"]
+    rows = [head, ["---"] * len(head)]
+    for name, (field, stated) in stated_options(options).items():
+        flag = [f"`{flag_of(name)}`"] if flags else []
+        rows.append([f"`{name}`", *flag, stated.help, stated.range or "any", default_of(field, stated)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(options_page(), encoding="utf-8")
