@@ -8,9 +8,10 @@ from emf.runtime.search.hypothesis import Hypothesis, SearchState
 
 def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:
     """How many leading tokens all hypotheses share."""
-    shortest = min((h.tokens for h in hypotheses), key=len)
+    sequences = [h.tokens for h in hypotheses]
+    shortest = min(sequences, key=len)
     for index, token in enumerate(shortest):
-        if any(h.tokens[index] != token for h in hypotheses):
+        if any(tokens[index] != token for tokens in sequences):
             return index
     return len(shortest)
 

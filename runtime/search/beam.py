@@ -84,14 +84,15 @@ def beam_search(encodings: FloatArray, state: SearchState, options: SearchOption
 def _finish(finished: Finished, active: list[Hypothesis], totals: FloatArray) -> None:
     """End the frame for every active hypothesis by a blank; merge with one of the same tokens."""
     for hypothesis, total in zip(active, totals, strict=True):
-        other = finished.get(hypothesis.tokens)
+        tokens = hypothesis.tokens
+        other = finished.get(tokens)
         if other is None:
-            finished[hypothesis.tokens] = hypothesis._replace(score=float(total))
+            finished[tokens] = hypothesis._replace(score=float(total))
             continue
         merged = float(np.logaddexp(totals.dtype.type(other.score), total))
         # The alignment kept, and with it the frames, is the more probable one.
         likelier = hypothesis if total > other.score else other
-        finished[hypothesis.tokens] = likelier._replace(score=merged)
+        finished[tokens] = likelier._replace(score=merged)
 
 
 def _best_extensions(

@@ -37,16 +37,17 @@ class JoinTable:
         """
         if self._answers[offset] is None:
             self._rows = {}
-        missing = [h for h in hypotheses if h.tokens not in self._rows]
+        sequences = [h.tokens for h in hypotheses]
+        missing = [index for index, tokens in enumerate(sequences) if tokens not in self._rows]
         if missing:
             frames = self._encodings[offset:] if self._look_ahead else self._encodings[offset : offset + 1]
-            answer = yield from join(frames, [h.prediction for h in missing], self._top_k)
+            answer = yield from join(frames, [hypotheses[index].prediction for index in missing], self._top_k)
             for index, part in enumerate(_split(answer, len(frames)), offset):
                 self._answers[index] = _stack(self._answers[index], part)
-            self._rows |= {h.tokens: row for row, h in enumerate(missing, len(self._rows))}
+            self._rows |= {sequences[index]: row for row, index in enumerate(missing, len(self._rows))}
         known = self._answers[offset]
         assert known is not None, "a frame has answers once a hypothesis was looked up"
-        rows = [self._rows[h.tokens] for h in hypotheses]
+        rows = [self._rows[tokens] for tokens in sequences]
         if rows == list(range(len(known.blank))):
             return known
         return Joined(known.blank[rows], known.top[rows], known.top_ids[rows])
