@@ -1,28 +1,27 @@
 """Build an artifact: three graphs for each engine, tokens, manifest; checked; then moved into place whole."""
 
-import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from emf.export.graphs.graphs import Graph, make_graphs
 from emf.export.model import SourceModel
-from emf.export.parity.verify import Progress, Verification, verify
+from emf.export.parity.verification import Verification, as_document
+from emf.export.parity.verify import Progress, verify
+from emf.export.replacing import replacing
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import describe_file
 from emf.runtime.artifact.manifest import GraphSpec, Manifest, Vocabulary
-from emf.runtime.artifact.manifest_file import MANIFEST_NAME, SCHEMA_VERSION, read_manifest, write_manifest
+from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.artifact.tool_versions import tool_versions
-from emf.runtime.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
         ToleranceError: an engine does not compute what PyTorch does.
     """
     with replacing(folder, options.force) as partial:
-        manifest = _write_files(source, partial, options)
+        manifest = write_files(source, partial, options)
         write_manifest(manifest, partial)
         atol = ATOL[options.cache] if options.atol is None else options.atol
         verification = verify(source, read_manifest(partial), options.samples, atol, options.progress)
@@ -75,46 +74,8 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
     return manifest, verification
 
 
-@contextmanager
-def replacing(folder: Path, force: bool) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its place if the block succeeds and vanishes if not."""
-    if folder.exists():
-        if not force:
-            raise UsageError(f"{folder} exists; pass --force to replace it, or another --out")
-        if not folder.is_dir() or (any(folder.iterdir()) and not _is_artifact(folder)):
-            raise UsageError(f"{folder} is not an artifact and stays as it is; pass another --out")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
-    try:
-        partial.chmod(0o755)
-        yield partial
-        old = partial.with_suffix(".old")
-        try:
-            if folder.exists():
-                folder.replace(old)
-            partial.replace(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.replace(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_artifact(folder: Path) -> bool:
-    """Whether a manifest lies there, of any schema; others than ours have files of that name, too."""
-    try:
-        document = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and {"schema_version", "graphs"} <= document.keys()
-
-
-def _write_files(source: SourceModel, root: Path, options: ExportOptions) -> Manifest:
+def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Manifest:
+    """Write tokens and graphs below `root`, and describe them; nothing is checked yet."""
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
@@ -186,19 +147,4 @@ def metadata_of(source: SourceModel) -> dict[str, str]:
         "sample_rate": str(frontend.sample_rate),
         "n_mels": str(frontend.n_mels),
         "checkpoint_sha256": source.checkpoint_sha256,
-    }
-
-
-def as_document(verification: Verification) -> dict[str, object]:
-    """The check's outcome as it stands in the manifest and in `--json`."""
-    return {
-        "seconds": verification.seconds,
-        "chunks": verification.chunks,
-        "tokens": verification.num_tokens,
-        "tokens_equal": verification.tokens_equal,
-        "score_error": verification.score_error,
-        "ties": [asdict(tie) for tie in verification.ties],
-        "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
-        "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
-        **({"waveform": [asdict(found) for found in verification.waveforms]} if verification.waveforms else {}),
     }

@@ -72,7 +72,7 @@ def load_model(
             raise UsageError(f"--model {name} brings its own config, tokens and global stats; leave these flags out")
         source = _load_demo() if name == "demo" else _load_librispeech()
     else:
-        source = _load_files(Path(name).name, Path(name), config, tokens, global_stats)
+        source = load_files(Path(name).name, Path(name), config, tokens, global_stats)
     if default_frontend is None:
         return source
     return replace(source, frontend=replace(source.frontend, default=default_frontend))
@@ -102,7 +102,7 @@ def _load_demo() -> SourceModel:
         if not (folder / "model.pt").is_file():
             raise CheckpointError(f"{folder}: expected the demo model's files; reinstall emformer-deploy")
         frontend = read_json(folder / "frontend.json") if (folder / "frontend.json").is_file() else {}
-        source = _load_files(
+        source = load_files(
             "demo",
             folder / "model.pt",
             folder / "model.json",
@@ -126,10 +126,10 @@ def _load_librispeech() -> SourceModel:
             f"cannot download the LibriSpeech model ({error}); put the files {', '.join(keys)} of "
             f"download.pytorch.org/torchaudio into {cache}, in folders of these names"
         ) from error
-    return _load_files("librispeech", checkpoint, None, tokens, stats)
+    return load_files("librispeech", checkpoint, None, tokens, stats)
 
 
-def _load_files(
+def load_files(
     name: str,
     checkpoint: Path,
     config_path: Path | None,
@@ -137,6 +137,7 @@ def _load_files(
     global_stats: Path | None,
     frontend: Mapping[str, Any] | None = None,
 ) -> SourceModel:
+    """A model from its files; see `load_model`. `frontend` holds what differs from the usual frontend."""
     config = BASE_CONFIG if config_path is None else read_config(config_path)
     geometry = geometry_of(config)
     state_dict = load_state_dict(checkpoint)

@@ -14,17 +14,14 @@ from typing import Any
 import numpy as np
 
 from emf.quantize.corpus import load_samples, require_speech
-from emf.runtime.arrays import Array, Arrays, FloatArray
+from emf.quantize.recording import Recorder, Recording
+from emf.runtime.arrays import Arrays, FloatArray
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
-from emf.runtime.audio.features import FeatureExtractor
 from emf.runtime.errors import AudioError
-from emf.runtime.inference.session import Session
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.utterances import Utterance
 
-STAGE_SHARES = {"first": 0.2, "full_context": 0.6, "flush": 0.2}
-"""How many of the samples come from each stage of a stream."""
 Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]
 
 
@@ -58,95 +55,6 @@ class CalibrationSet:
     description: Mapping[str, Any]
 
 
-class Reservoir:
-    """A uniform sample of everything offered, of fixed size (Vitter's algorithm R)."""
-
-    def __init__(self, capacity: int, seed: int) -> None:
-        self.items: list[dict[str, Array]] = []
-        self.offered = 0
-        self._capacity = capacity
-        self._random = np.random.default_rng(seed)
-
-    def offer(self, inputs: Arrays) -> None:
-        """Take a copy of the inputs of a call, or let it go."""
-        self.offered += 1
-        slot = len(self.items)
-        if slot == self._capacity:
-            slot = int(self._random.integers(self.offered))
-            if slot >= self._capacity:
-                return
-        self.items[slot : slot + 1] = [{name: _copy(array) for name, array in inputs.items()}]
-
-
-def _copy(array: Array) -> Array:
-    """A copy in numpy's own type: ONNX Runtime gives C's long long for int64, which OpenVINO does not take."""
-    copy: Array = np.empty(array.shape, np.dtype(array.dtype.name))
-    copy[...] = array
-    return copy
-
-
-class Recorder:
-    """Reservoirs of one graph, one for each stage; `stage` says where the stream is."""
-
-    def __init__(self, options: CalibrationOptions) -> None:
-        self.stage = "first"
-        self.reservoirs = {
-            stage: Reservoir(max(1, round(options.num_samples * share)), options.seed + index)
-            for index, (stage, share) in enumerate(STAGE_SHARES.items())
-        }
-
-    def wrap(self, session: Session) -> "RecordingSession":
-        """The session with its inputs recorded."""
-        return RecordingSession(session, self)
-
-    def samples(self) -> tuple[Arrays, ...]:
-        """All that was kept."""
-        return tuple(item for reservoir in self.reservoirs.values() for item in reservoir.items)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Calls seen and kept, by stage."""
-        return {name: {"seen": r.offered, "kept": len(r.items)} for name, r in self.reservoirs.items()}
-
-
-class RecordingSession:
-    """A session that shows its inputs to a recorder; see `emf.runtime.inference.session.Session`."""
-
-    def __init__(self, session: Session, recorder: Recorder) -> None:
-        self._session = session
-        self._recorder = recorder
-
-    @property
-    def precision(self) -> str:
-        """That of the session."""
-        return self._session.precision
-
-    def blocks(self, num_rows: int) -> tuple[int, ...]:
-        """All rows at once: rows added to fill a block would be recorded."""
-        return (num_rows,)
-
-    def warm_up(self, num_rows: int) -> None:
-        """That of the session."""
-        self._session.warm_up(num_rows)
-
-    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
-        """Record, then run."""
-        self._recorder.reservoirs[self._recorder.stage].offer(inputs)
-        return self._session.run(inputs, outputs)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """An `Instrument` that shows every graph's inputs to its recorder."""
-
-    recorders: Mapping[str, Recorder]
-
-    def around_session(self, graph: str, session: Session) -> Session:
-        return self.recorders[graph].wrap(session)
-
-    def around_features(self, extractor: FeatureExtractor) -> FeatureExtractor:
-        return extractor
-
-
 def calibrate(
     manifest: Manifest, utterances: Sequence[Utterance], options: CalibrationOptions, progress: Progress = iter
 ) -> CalibrationSet:
@@ -161,8 +69,8 @@ def calibrate(
     Raises:
         AudioError: the audio is silence, or the model recognises nothing in it.
     """
-    recorders = {name: Recorder(options) for name in GRAPH_NAMES}
-    recognizer = Recognizer.load(manifest.root, beam_width=options.beam_width, instrument=_Recording(recorders))
+    recorders = {name: Recorder(options.num_samples, options.seed) for name in GRAPH_NAMES}
+    recognizer = Recognizer.load(manifest.root, beam_width=options.beam_width, instrument=Recording(recorders))
     digest, seconds, peak = hashlib.sha256(), 0.0, 0.0
     files = []
     order = np.random.default_rng(options.seed).permutation(len(utterances))

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:  # PyTorch is imported only where a test exports
     from emf.export.model import SourceModel
-    from emf.export.parity.verify import Verification
+    from emf.export.parity.verification import Verification
     from emf.runtime.artifact.manifest import Manifest
 
 settings.register_profile("emf", derandomize=True, deadline=None, max_examples=25, database=None)

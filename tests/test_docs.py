@@ -7,6 +7,7 @@ import pytest
 
 from tests.runtime.guidance.arpa_text import SMALL, to_arpa
 from tests.signals import SAMPLE_RATE, speech_like
+from tests.test_import_rules import ORDER
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,3 +33,18 @@ def links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     assert all((page.parent / target).exists() for target in links(page))
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_files_of_the_walk_exist() -> None:
+    named = set(re.findall(r"`((?:runtime|export|quantize|tests)/[\w/.]*)`", ARCHITECTURE))
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_room_is_in_the_picture() -> None:
+    rooms = {path.parent.name for path in (ROOT / "runtime").glob("*/__init__.py")}
+    assert rooms == {room for line in ORDER for room in line if room.startswith("runtime.") for room in [room[8:]]}
+    assert [room for room in sorted(rooms) if not re.search(rf"^ .*\b{room}/ ", ARCHITECTURE, re.MULTILINE)] == []

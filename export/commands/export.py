@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emf.export.artifact import ATOL, ExportOptions, as_document, export_artifact
+from emf.export.artifact import ATOL, ExportOptions, export_artifact
 from emf.export.model import load_model
 from emf.export.parity.audio import demo_files, gather_audio
-from emf.export.parity.beam_follower import Tie
 from emf.export.parity.reference import ReferenceStep
-from emf.export.parity.verify import Verification
+from emf.export.parity.verification import Tie, Verification, as_document
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.audio.features import FRONTENDS
 from emf.runtime.commands.command_line import (

@@ -8,6 +8,7 @@ from typing import Any
 
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.invariance import Check, check_invariances, count_invariances
+from emf.export.parity.verification import as_document
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
@@ -72,7 +73,6 @@ def _work(options: argparse.Namespace) -> Outcome:
 def _compare_with_pytorch(
     options: argparse.Namespace, manifest: Manifest, samples: FloatArray
 ) -> tuple[list[Check], dict[str, object] | None]:
-    from emf.export.artifact import as_document
     from emf.export.model import load_checkpoint
     from emf.export.parity.reference import ReferenceStep
     from emf.export.parity.verify import verify

@@ -1,6 +1,6 @@
 """Our search over a backend's numbers beside torchaudio's own: whole beams after every chunk, ties told as ties."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from emf.export.parity.beams import (
 )
 from emf.export.parity.paired_search import PairedSearch
 from emf.export.parity.reference import ReferenceStep
+from emf.export.parity.verification import Tie
 from emf.runtime.arrays import FloatArray
 from emf.runtime.inference.transducer import Transducer
 from emf.runtime.search.hypothesis import SearchState
@@ -30,24 +31,6 @@ SCORE_TOLERANCE = {"float32": 1e-3, "float16": 1e-2}
 
 _REPETITIONS = 16
 """How often torchaudio's search is repeated, each time rounded otherwise, to find the beam of a backend."""
-
-
-@dataclass(frozen=True)
-class Tie:
-    """A chunk at which rounding decided which hypotheses stay, or which is best.
-
-    Attributes:
-        backend: whose numbers were searched.
-        chunk: index of the chunk.
-        difference: greatest difference between a number that the backend's search decided by and torchaudio's:
-            log-probabilities, and scores before the chunk relative to the best one's.
-        best_equal: the best hypothesis, whose text a user sees, is the same all the same.
-    """
-
-    backend: str
-    chunk: int
-    difference: float
-    best_equal: bool
 
 
 class BeamFollower:

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from emf.export.model import SourceModel
-from emf.export.parity.beam_follower import BeamFollower, Tie
+from emf.export.parity.beam_follower import BeamFollower
 from emf.export.parity.deviations import Deviations
 from emf.export.parity.reference import Reference, ReferenceStep
 from emf.export.parity.rollout import FeatureRollout, WaveformRollout
 from emf.export.parity.token_chain import follow_tokens
+from emf.export.parity.verification import Verification, WaveformVerification
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
@@ -24,50 +24,6 @@ _LOGGER = logging.getLogger(__name__)
 
 BEAM_WIDTH = 10
 Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
-
-
-@dataclass(frozen=True)
-class WaveformVerification:
-    """What one backend made of the waveform, beside torchaudio from the waveform on.
-
-    Attributes:
-        backend: which.
-        tokens_equal: the best hypothesis at the end was torchaudio's.
-        score_error: greatest difference of a hypothesis' score, natural logarithm.
-        ties: chunks at which rounding decided between hypotheses.
-        mistake: what is wrong; `None` if nothing is.
-    """
-
-    backend: str
-    tokens_equal: bool
-    score_error: float
-    ties: tuple[Tie, ...]
-    mistake: str | None
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What the check found.
-
-    Attributes:
-        seconds: audio rolled through.
-        chunks: steps of the encoder.
-        num_tokens: tokens of torchaudio's best hypothesis at the end.
-        tokens_equal: the best hypothesis at the end was torchaudio's on every backend; `ties` says more.
-        score_error: greatest difference of a hypothesis' score, natural logarithm.
-        deviations: by backend.
-        ties: chunks at which rounding decided between hypotheses, of all backends; the others have torchaudio's.
-        waveforms: of each backend, if it was asked for.
-    """
-
-    seconds: float
-    chunks: int
-    num_tokens: int
-    tokens_equal: bool
-    score_error: float
-    deviations: dict[str, Deviations]
-    ties: tuple[Tie, ...]
-    waveforms: tuple[WaveformVerification, ...] = ()
 
 
 def verify(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from emf.export.artifact import ExportOptions, export_artifact, replacing
+from emf.export.artifact import ExportOptions, export_artifact
+from emf.export.replacing import replacing
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.errors import UsageError
@@ -152,7 +153,7 @@ def test_an_export_interrupted_in_its_check_leaves_nothing(
                 raise error
             yield step
 
-    monkeypatch.setattr("emf.export.artifact._write_files", copy_files)
+    monkeypatch.setattr("emf.export.artifact.write_files", copy_files)
     options = ExportOptions(("onnxruntime",), speech_like(1.0), progress=interrupt)
     with pytest.raises(error):
         export_artifact(artifact.source, tmp_path / "out", options)

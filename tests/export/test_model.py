@@ -147,7 +147,7 @@ def test_librispeech_is_taken_from_the_cache(cache: Path, monkeypatch: pytest.Mo
         assert (name, config) == ("librispeech", None)
         opened.extend([checkpoint, tokens, stats])
 
-    monkeypatch.setattr("emf.export.model._load_files", load_files)
+    monkeypatch.setattr("emf.export.model.load_files", load_files)
     load_model("librispeech")
     assert opened == [cache / file for file in LIBRISPEECH_FILES]
 

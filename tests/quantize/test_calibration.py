@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from emf.quantize.calibration import STAGE_SHARES, CalibrationOptions, CalibrationSet, Reservoir, calibrate
+from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
 from emf.quantize.corpus import read_corpus
+from emf.quantize.recording import STAGE_SHARES, Reservoir
 from emf.runtime import AudioError
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest_file import read_manifest

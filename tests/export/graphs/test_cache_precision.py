@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emf.export.artifact import ATOL, ExportOptions, export_artifact
-from emf.export.parity.verify import Verification
+from emf.export.parity.verification import Verification
 from emf.runtime import Recognizer
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant

@@ -4,7 +4,8 @@ import onnx
 import pytest
 
 from emf.export.artifact import metadata_of
-from emf.export.parity.verify import Verification, verify
+from emf.export.parity.verification import Verification
+from emf.export.parity.verify import verify
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from emf.runtime.recognition.recognizer import Recognizer

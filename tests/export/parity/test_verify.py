@@ -170,7 +170,7 @@ def test_an_export_that_fails_its_check_leaves_nothing(
         shutil.copytree(artifact.root, root, dirs_exist_ok=True)
         return artifact.manifest
 
-    monkeypatch.setattr("emf.export.artifact._write_files", copy_files)
+    monkeypatch.setattr("emf.export.artifact.write_files", copy_files)
     with pytest.raises(ToleranceError, match="joiner"):
         export_artifact(replace(artifact.source, rnnt=rnnt), tmp_path / "out", ExportOptions(BACKENDS, SAMPLES))
     assert list(tmp_path.iterdir()) == []

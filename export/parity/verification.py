@@ -1,0 +1,82 @@
+"""What the check against PyTorch found, as values and as JSON. Needs no PyTorch."""
+
+from dataclasses import asdict, dataclass
+
+from emf.export.parity.deviations import Deviations
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A chunk at which rounding decided which hypotheses stay, or which is best.
+
+    Attributes:
+        backend: whose numbers were searched.
+        chunk: index of the chunk.
+        difference: greatest difference between a number that the backend's search decided by and torchaudio's:
+            log-probabilities, and scores before the chunk relative to the best one's.
+        best_equal: the best hypothesis, whose text a user sees, is the same all the same.
+    """
+
+    backend: str
+    chunk: int
+    difference: float
+    best_equal: bool
+
+
+@dataclass(frozen=True)
+class WaveformVerification:
+    """What one backend made of the waveform, beside torchaudio from the waveform on.
+
+    Attributes:
+        backend: which.
+        tokens_equal: the best hypothesis at the end was torchaudio's.
+        score_error: greatest difference of a hypothesis' score, natural logarithm.
+        ties: chunks at which rounding decided between hypotheses.
+        mistake: what is wrong; `None` if nothing is.
+    """
+
+    backend: str
+    tokens_equal: bool
+    score_error: float
+    ties: tuple[Tie, ...]
+    mistake: str | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the check found.
+
+    Attributes:
+        seconds: audio rolled through.
+        chunks: steps of the encoder.
+        num_tokens: tokens of torchaudio's best hypothesis at the end.
+        tokens_equal: the best hypothesis at the end was torchaudio's on every backend; `ties` says more.
+        score_error: greatest difference of a hypothesis' score, natural logarithm.
+        deviations: by backend.
+        ties: chunks at which rounding decided between hypotheses, of all backends; the others have torchaudio's.
+        waveforms: of each backend, if it was asked for.
+    """
+
+    seconds: float
+    chunks: int
+    num_tokens: int
+    tokens_equal: bool
+    score_error: float
+    deviations: dict[str, Deviations]
+    ties: tuple[Tie, ...]
+    waveforms: tuple[WaveformVerification, ...] = ()
+
+
+def as_document(verification: Verification) -> dict[str, object]:
+    """The check's outcome as it stands in the manifest and in `--json`."""
+    return {
+        "seconds": verification.seconds,
+        "chunks": verification.chunks,
+        "tokens": verification.num_tokens,
+        "tokens_equal": verification.tokens_equal,
+        "score_error": verification.score_error,
+        "ties": [asdict(tie) for tie in verification.ties],
+        "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
+        "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
+        **({"waveform": [asdict(found) for found in verification.waveforms]} if verification.waveforms else {}),
+    }
