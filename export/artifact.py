@@ -1,4 +1,4 @@
-"""Build an artifact: three graphs for each engine, tokens, manifest; checked; then moved into place whole."""
+"""Build an artifact: three graphs for each backend, tokens, manifest; checked; then moved into place whole."""
 
 import logging
 import shutil
@@ -37,7 +37,7 @@ class ExportOptions:
     """What to write and how to check it.
 
     Attributes:
-        backends: engines to write graphs for.
+        backends: backends to write graphs for.
         opset: version of ONNX's operators.
         atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's precision.
         cache: precision of the encoder's keys and values between two steps, a key of `ATOL`.
@@ -62,7 +62,7 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
 
     Raises:
         UsageError: `folder` exists and `force` is not set, or is something else than an artifact.
-        ToleranceError: an engine does not compute what PyTorch does.
+        ToleranceError: a backend does not compute what PyTorch does.
     """
     with replacing(folder, options.force) as partial:
         manifest = write_files(source, partial, options)

@@ -69,52 +69,42 @@ class TorchaudioBaseline:
         measurements.tokens.append(tuple(hypotheses[0][0][1:]) if hypotheses else ())
 
 
-def open_eager(
-    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-) -> TorchaudioBaseline:
-    """PyTorch as it is; see `emf.runtime.measure.baselines.BaselineFactory` for the arguments."""
-    return TorchaudioBaseline(_reference(manifest, checkpoint, config, beam_width, num_threads))
+class _Opener:
+    """A `BaselineFactory`: opens the model and makes it quicker in one way."""
+
+    def __init__(
+        self, change: Callable[[Any], None] | None = None, arithmetic: Arithmetic = contextlib.nullcontext
+    ) -> None:
+        """Open models so that `change` was made to the `RNNT`, and with `arithmetic` around every call."""
+        self._change, self._arithmetic = change, arithmetic
+
+    def __call__(
+        self, manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
+    ) -> TorchaudioBaseline:
+        torch.set_num_threads(num_threads)
+        source = load_checkpoint(checkpoint, Path(config) if config else None, manifest)
+        reference = Reference(source, beam_width)
+        if self._change is not None:
+            self._change(source.rnnt)
+        return TorchaudioBaseline(reference, self._arithmetic)
 
 
-def open_bfloat16(
-    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-) -> TorchaudioBaseline:
-    """`torch.autocast` to bfloat16."""
-    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
-    return TorchaudioBaseline(reference, lambda: torch.autocast("cpu", torch.bfloat16))
-
-
-def open_float16(
-    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-) -> TorchaudioBaseline:
-    """`torch.autocast` to float16."""
-    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
-    return TorchaudioBaseline(reference, lambda: torch.autocast("cpu", torch.float16))
-
-
-def open_compiled(
-    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-) -> TorchaudioBaseline:
+def _compile_encoder(rnnt: Any) -> None:
     """`torch.compile` of the encoder; predictor and joiner see another number of hypotheses in every call."""
-    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
-    transcriber = reference.source.rnnt.transcriber
-    transcriber.infer = torch.compile(transcriber.infer)
-    return TorchaudioBaseline(reference)
+    rnnt.transcriber.infer = torch.compile(rnnt.transcriber.infer)
 
 
-def open_dynamic_int8(
-    manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
-) -> TorchaudioBaseline:
+def _quantize(rnnt: Any) -> None:
     """`torch.ao.quantization.quantize_dynamic` of every linear layer."""
-    reference = _reference(manifest, checkpoint, config, beam_width, num_threads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations: PyTorch moves this to torchao, which is another package
         torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-            reference.source.rnnt, {torch.nn.Linear}, torch.qint8, inplace=True
+            rnnt, {torch.nn.Linear}, torch.qint8, inplace=True
         )
-    return TorchaudioBaseline(reference)
 
 
-def _reference(manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int) -> Reference:
-    torch.set_num_threads(num_threads)
-    return Reference(load_checkpoint(checkpoint, Path(config) if config else None, manifest), beam_width)
+open_eager = _Opener()
+open_bfloat16 = _Opener(arithmetic=lambda: torch.autocast("cpu", torch.bfloat16))
+open_float16 = _Opener(arithmetic=lambda: torch.autocast("cpu", torch.float16))
+open_compiled = _Opener(_compile_encoder)
+open_dynamic_int8 = _Opener(_quantize)

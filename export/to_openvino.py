@@ -7,7 +7,7 @@ import openvino
 
 
 def write_openvino(onnx_path: Path, path: Path, metadata: Mapping[str, str]) -> list[Path]:
-    """Convert an exported ONNX graph, so that both engines run the same one.
+    """Convert an exported ONNX graph, so that both backends run the same one.
 
     Args:
         onnx_path: the graph as ONNX.

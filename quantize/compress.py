@@ -1,4 +1,4 @@
-"""One graph made smaller, for either engine. The only importer of nncf."""
+"""One graph made smaller, for either backend. The only importer of nncf."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ def compress(backend: str, source: Path, target: Path, recipe: GraphRecipe, samp
         samples: recorded inputs; only `int8` needs them.
 
     Returns:
-        The files written, the one that the engine opens first.
+        The files written, the one that the backend opens first.
 
     Raises:
-        UsageError: the engine cannot compute in this precision.
+        UsageError: the backend cannot compute in this precision.
     """
     check_supported(backend, recipe.precision)
     with quiet("nncf"):
@@ -49,7 +49,7 @@ def compress(backend: str, source: Path, target: Path, recipe: GraphRecipe, samp
 
 
 def check_supported(backend: str, precision: str) -> None:
-    """Refuse what an engine cannot do.
+    """Refuse what a backend cannot do.
 
     Raises:
         UsageError: ONNX Runtime's CPU provider has no BF16 arithmetic.
@@ -62,7 +62,7 @@ def check_supported(backend: str, precision: str) -> None:
 
 
 def engine_properties(backend: str, recipe: GraphRecipe) -> dict[str, str]:
-    """What the runtime must ask of the engine for this recipe, stated so that nothing is left to its choice."""
+    """What the runtime must ask of the backend for this recipe, stated so that nothing is left to its choice."""
     if backend != "openvino":
         return {}
     weights_only = recipe.precision in ("int8-weight", "int4-weight")

@@ -1,6 +1,6 @@
 """A variant decodes a corpus: its texts, its errors, its times, its memory, the precision it really has.
 
-Each variant runs in a process of its own, so that its memory is its own and no other engine's
+Each variant runs in a process of its own, so that its memory is its own and no other backend's
 threads are about.
 """
 
@@ -27,7 +27,7 @@ class Evaluation:
         variant: which.
         texts: one an utterance.
         measurements: times and tokens.
-        precision: arithmetic of each graph as read back from the engine.
+        precision: arithmetic of each graph as read back from the backend.
         blank_penalty: that was used.
         peak_rss_bytes: greatest resident memory of the variant's own process.
     """

@@ -20,7 +20,7 @@ class GraphRecipe:
     Attributes:
         precision: `fp32`, `int8` (weights and activations), `int8-weight`, `int4-weight` or `bf16`.
         group_size: weights of a row that share a scale (`int4-weight`), and activations of a row
-            that do where the engine quantizes them as it runs.
+            that do where the backend quantizes them as it runs.
         smooth_quant_alpha: how much of the activations' range SmoothQuant moves into the weights
             (`int8`), from 0 to 1; negative leaves it out. Source: arXiv 2211.10438, equation 4.
         seven_bit_weights: use half of the weights' range (`int8`), at the cost of 2 to 5 dB. Processors

@@ -17,7 +17,7 @@ from emf.runtime.artifact.variant import FLOAT, Variant
 
 
 class ScratchArtifact:
-    """Variants of one artifact for one engine, made once and mixed freely."""
+    """Variants of one artifact for one backend, made once and mixed freely."""
 
     def __init__(self, folder: Path, backend: str, calibration: CalibrationSet | None) -> None:
         """Work in `folder`, a copy of an artifact that holds the float variant of `backend`."""
@@ -54,7 +54,7 @@ class ScratchArtifact:
 def scratch_artifact(
     manifest: Manifest, backend: str, calibration: CalibrationSet | None, variants: Sequence[str] = (FLOAT,)
 ) -> Iterator[ScratchArtifact]:
-    """A scratch artifact with some of an engine's variants that vanishes at the end.
+    """A scratch artifact with some of a backend's variants that vanishes at the end.
 
     The original's files are linked, not copied, where that works.
     """

@@ -36,7 +36,7 @@ class VariantRequest:
     Attributes:
         name: of the folder and in the manifest.
         recipe: how its graphs are quantized; those left at fp32 share the float variant's files.
-        backends: engines to make it for.
+        backends: backends to make it for.
         blank_penalty: that decoding takes by default, where quantization made it delete words.
         notes: JSON document kept with it in the manifest, such as why `auto` chose it.
     """
@@ -52,8 +52,8 @@ def check_request(manifest: Manifest, request: VariantRequest) -> None:
     """Refuse what cannot be made, before any work is done.
 
     Raises:
-        UsageError: a bad name, one that exists, or a precision that an engine does not have.
-        ArtifactError: the artifact has no float variant for an engine, or it is quantized already.
+        UsageError: a bad name, one that exists, or a precision that a backend does not have.
+        ArtifactError: the artifact has no float variant for a backend, or it is quantized already.
     """
     if not _NAME.fullmatch(request.name):
         raise UsageError(f"expected a variant name of letters, digits and . _ + -, found {request.name!r}")
@@ -69,7 +69,7 @@ def check_request(manifest: Manifest, request: VariantRequest) -> None:
 def add_variant(
     root: Path, request: VariantRequest, calibration: CalibrationSet | None, progress: Iterable[Any] | None = None
 ) -> Manifest:
-    """Make a variant for every engine asked for and enter it in the manifest.
+    """Make a variant for every backend asked for and enter it in the manifest.
 
     Nothing of it is in the artifact before all of it is written and checked.
 
@@ -125,7 +125,7 @@ def _make_graph(
 def _describe(
     request: VariantRequest, calibration: CalibrationSet | None, measured: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The manifest's record of how each engine's variant came about."""
+    """The manifest's record of how each backend's variant came about."""
     common: dict[str, Any] = {
         "recipe": request.recipe.to_document(),
         "calibration": None if calibration is None else calibration.description,
@@ -134,7 +134,7 @@ def _describe(
         "tool_versions": tool_versions(_TOOLS),
         **request.notes,
     }
-    return {f"{backend}/{request.name}": common | {"graphs": graphs} for backend, graphs in measured.items()}
+    return {str(Variant(backend, request.name)): common | {"graphs": graphs} for backend, graphs in measured.items()}
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class BeamFollower:
     def _repeated_by_torchaudio(
         self, ours: Beam, encoding: FloatArray, step: ReferenceStep, before: SearchState
     ) -> PairedSearch | None:
-        """torchaudio's search that finds `ours`, too: from the engine's hypotheses and numbers but for a last place."""
+        """torchaudio's search that finds `ours`, too: from our hypotheses and numbers but for a last place."""
         last_place = float(np.spacing(np.float32(abs(ours[0][1]))))
         for seed in range(_REPETITIONS):
             jitter = last_place if seed else 0.0

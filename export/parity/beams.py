@@ -1,4 +1,4 @@
-"""The beams of two searches side by side: ours over an engine, and torchaudio's."""
+"""The beams of two searches side by side: ours over a backend, and torchaudio's."""
 
 import math
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def difference(ours: Beam, theirs: Beam) -> str:
 
 
 def adopted(theirs: Sequence[Any], ours: Sequence[Hypothesis], drift: float) -> tuple[Hypothesis, ...]:
-    """torchaudio's hypotheses, with the engine's own states where it has them, and its `drift` in all scores."""
+    """torchaudio's hypotheses, with the backend's own states where it has them, and its `drift` in all scores."""
     known = {hypothesis.tokens: hypothesis for hypothesis in ours}
     hypotheses = []
     for tokens_with_blank, prediction, state, score in theirs:

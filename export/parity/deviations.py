@@ -1,4 +1,4 @@
-"""How far an engine's tensors lie from PyTorch's."""
+"""How far a backend's tensors lie from PyTorch's."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from emf.runtime.errors import ToleranceError
 
 @dataclass
 class Deviations:
-    """The greatest deviation seen of every tensor of one engine; the first one out of tolerance raises."""
+    """The greatest deviation seen of every tensor of one backend; the first one out of tolerance raises."""
 
     backend: str
     atol: float

@@ -1,7 +1,7 @@
-"""torchaudio's beam search deciding by an engine's numbers, with PyTorch's beside each of them.
+"""torchaudio's beam search deciding by a backend's numbers, with PyTorch's beside each of them.
 
-Where an engine's hypotheses part from torchaudio's this tells rounding from mistakes: the search is torchaudio's own,
-the numbers are the engine's, and how far they lie from PyTorch's is measured.
+Where a backend's hypotheses part from torchaudio's this tells rounding from mistakes: the search is torchaudio's own,
+the numbers are the backend's, and how far they lie from PyTorch's is measured.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from emf.runtime.search.model import Model
 
 
 class _Pair(NamedTuple):
-    """The same value as the engine and as PyTorch computed it."""
+    """The same value as the backend and as PyTorch computed it."""
 
-    engine: FloatArray
+    backend: FloatArray
     pytorch: Any
 
 
 class PairedSearch:
-    """One step of torchaudio's `RNNTBeamSearch` over an engine's numbers.
+    """One step of torchaudio's `RNNTBeamSearch` over a backend's numbers.
 
     Attributes:
         deviation: greatest difference of a log-probability that the search looked at from PyTorch's, natural logarithm.
@@ -38,7 +38,7 @@ class PairedSearch:
 
         Args:
             source: the model in PyTorch.
-            model: the engine's predictor and joiner.
+            model: the backend's predictor and joiner.
             beam_width: hypotheses to keep.
             jitter: greatest amount by which to change log-probabilities, at random: among scores that are equal to the
                 last bit torchaudio keeps any, and this tries others.
@@ -63,8 +63,8 @@ class PairedSearch:
         """Tokens and scores of torchaudio's hypotheses, best first, after the frames of one step.
 
         Args:
-            encodings: the engine's and PyTorch's, each of shape (frames, encoding_dim).
-            ours: the engine's hypotheses before the step.
+            encodings: the backend's and PyTorch's, each of shape (frames, encoding_dim).
+            ours: the backend's hypotheses before the step.
             theirs: torchaudio's, of the same tokens.
         """
         known = {tuple(hypothesis[0][1:]): hypothesis for hypothesis in theirs}
@@ -79,8 +79,8 @@ class PairedSearch:
         return their_beam(found)
 
     def _log_probs(self, frame: Tensor, hypotheses: list[Any], device: torch.device) -> Tensor:
-        """The engine's log-probabilities, as far as it tells them, in place of `_gen_next_token_probs`."""
-        predictions = np.stack([prediction.engine for _, prediction, _, _ in hypotheses])
+        """The backend's log-probabilities, as far as it tells them, in place of `_gen_next_token_probs`."""
+        predictions = np.stack([prediction.backend for _, prediction, _, _ in hypotheses])
         encodings = np.repeat(frame[0].numpy(), len(hypotheses), axis=0)
         joined = self._model.join(encodings, predictions, 1.0, self._beam_width)
         log_probs = torch.full((len(hypotheses), self._num_symbols), -torch.inf)
@@ -96,7 +96,7 @@ class PairedSearch:
         self, bases: list[Any], tokens: list[int], scores: list[float], t: int, device: torch.device
     ) -> list[Any]:
         """Both predictors, one token further, in place of `_gen_new_hypos`."""
-        states = np.stack([state.engine for _, _, state, _ in bases])
+        states = np.stack([state.backend for _, _, state, _ in bases])
         predictions, new_states = self._model.predict(np.array(tokens, np.int64), states)
         extended = self._pytorch._gen_new_hypos(_in_pytorch(bases), tokens, scores, t, device)
         return [

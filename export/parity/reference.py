@@ -60,8 +60,7 @@ class StreamingExtractor:
 
 def windows(samples: FloatArray, frontend: Frontend, geometry: Geometry) -> Iterator[FloatArray]:
     """The windows of torchaudio's documented streaming loop: one at every segment, padded with zeros."""
-    segment = geometry.segment_length * frontend.hop_length
-    window = geometry.step_length * frontend.hop_length
+    segment, window = frontend.samples(geometry.segment_length), frontend.samples(geometry.step_length)
     for start in range(0, len(samples), segment):
         piece = samples[start : start + window]
         yield np.pad(piece, (0, window - len(piece)))

@@ -1,4 +1,4 @@
-"""Predictor and joiner of an engine beside PyTorch's, token after token."""
+"""Predictor and joiner of a backend beside PyTorch's, token after token."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def follow_tokens(
 ) -> None:
     """Feed the tokens found, and seeded random ones, to both predictors; join with the audio's frames.
 
-    The engine takes every token twice: from PyTorch's state before it, within the tolerance; and from the state that
+    The backend takes every token twice: from PyTorch's state before it, within the tolerance; and from the state that
     it has chained itself, within `ECHO` times the tolerance, noted as `chained_`.
 
     Raises:
@@ -78,7 +78,7 @@ def follow_tokens(
 
 
 def _compared(transducer: Transducer, step: _TokenStep, state: FloatArray) -> list[tuple[str, FloatArray, FloatArray]]:
-    """What an engine makes of a token from a state, beside PyTorch's: name, found, expected."""
+    """What a backend makes of a token from a state, beside PyTorch's: name, found, expected."""
     blank_id = step.log_probs.shape[1] - 1
     prediction, new_state = transducer.predict(np.array([step.token], np.int64), state)
     joined = transducer.join(step.encoding, prediction, 1.0, blank_id)

@@ -125,7 +125,7 @@ def _work(options: argparse.Namespace) -> Outcome:
 
 
 def _work_auto(manifest: Manifest, backends: Sequence[str], options: argparse.Namespace) -> Outcome:
-    """Search for each engine, then add what was found for all of them."""
+    """Search for each backend, then add what was found for all of them."""
     name = options.name or "auto"
     if options.dev is None or options.components:
         raise UsageError("--precision auto needs --dev manifest.tsv to search on, and chooses --components itself")

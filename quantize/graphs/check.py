@@ -67,11 +67,11 @@ def _check_outputs(graph: GraphSpec, outputs: Mapping[str, Array]) -> None:
         for tensor in graph.outputs:
             check(outputs[tensor.name], tensor)
     except UsageError as error:
-        raise ArtifactError(f"{graph.backend}/{graph.precision}/{graph.name}: {error}; report this model") from error
+        raise ArtifactError(f"{graph.variant}/{graph.name}: {error}; report this model") from error
     for name, array in outputs.items():
         if not np.isfinite(array).all():
             raise ArtifactError(
-                f"{graph.backend}/{graph.precision}/{graph.name}: expected finite values of {name}, found others; "
+                f"{graph.variant}/{graph.name}: expected finite values of {name}, found others; "
                 "leave this component in fp32 with --components"
             )
 

@@ -1,4 +1,4 @@
-"""What a graph file holds, whichever engine it is for. Engines' packages are imported when needed."""
+"""What a graph file holds, whichever backend it is for. Backends' packages are imported when needed."""
 
 import importlib
 from collections.abc import Mapping

@@ -53,8 +53,7 @@ def audit(manifest: Manifest, graphs: Mapping[str, GraphSpec], bandwidth: float)
     weights = {name: sum(weight_bytes(manifest, graphs[name]).values()) for name in GRAPH_NAMES}
     state = _state_bytes(graphs["encoder"])
     total = sum(weights.values()) + state
-    frontend, geometry = manifest.frontend, manifest.geometry
-    seconds = geometry.segment_length * frontend.hop_length / frontend.sample_rate
+    seconds = manifest.seconds_per_step
     holding = [level for level, size in cache_bytes().items() if size >= total]
     return MemoryTraffic(
         weight_bytes=weights,

@@ -42,8 +42,7 @@ def encoder_drift(reference: Recognizer, variant: Recognizer, samples: FloatArra
     Returns:
         Ratio of signal to noise of the encodings, decibels, for every minute of audio begun.
     """
-    geometry, frontend = reference.transducer.manifest.geometry, reference.transducer.manifest.frontend
-    steps_per_minute = 60 * frontend.sample_rate / (geometry.segment_length * frontend.hop_length)
+    steps_per_minute = 60 / reference.transducer.manifest.seconds_per_step
     expected_state = reference.transducer.initial_encoder_state()
     found_state = variant.transducer.initial_encoder_state()
     sums: dict[int, list[float]] = {}

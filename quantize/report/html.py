@@ -48,7 +48,7 @@ def to_html(report: Report) -> str:
         parts += [f"<h2>Which component costs words: {escape(backend)}</h2>", _table(matrix_table(rows))]
     parts += ["<h2>Time by component</h2>", _table(components_table(report))]
     parts += ["<h2>Memory traffic of a chunk</h2>", _table(bandwidth_table(report))]
-    parts.append("<h2>The encoder's operators, by the engine's own profiler</h2>")
+    parts.append("<h2>The encoder's operators, by the backend's own profiler</h2>")
     for variant in report.variants:
         parts += [f"<h3>{escape(variant.name)}</h3>", _table(operators_table(variant))]
     return (

@@ -1,4 +1,4 @@
-"""Where a graph's time goes, as the engine's own profiler tells it."""
+"""Where a graph's time goes, as the backend's own profiler tells it."""
 
 import json
 import tempfile
@@ -14,13 +14,13 @@ from emf.runtime.artifact.manifest import GraphSpec, Manifest
 def profile_graph(
     manifest: Manifest, graph: GraphSpec, inputs: Sequence[Arrays], num_threads: int
 ) -> list[OperatorTime]:
-    """Run a graph under its engine's profiler.
+    """Run a graph under its backend's profiler.
 
     Args:
         manifest: of the artifact.
         graph: what to run.
         inputs: one mapping a step; the first step warms up and is not counted.
-        num_threads: of the engine.
+        num_threads: of the backend.
 
     Returns:
         Kinds of operators, the most time first.

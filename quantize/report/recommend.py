@@ -14,7 +14,7 @@ def recommend(variants: Sequence[VariantRow], max_wer_increase: float) -> Recomm
 
     Args:
         variants: all that were measured, at least one float variant.
-        max_wer_increase: how much more WER than fp32 in the same engine is allowed, 0.003 being 0.3 points.
+        max_wer_increase: how much more WER than fp32 in the same backend is allowed, 0.003 being 0.3 points.
     """
     floats = [v for v in variants if v.is_float]
     quantized = [v for v in variants if not v.is_float]

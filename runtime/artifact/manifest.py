@@ -124,6 +124,10 @@ class Frontend:
     default: str = "windowed"
     tail_padding: float = 0.0
 
+    def samples(self, frames: int) -> int:
+        """Samples from one feature frame to the one so many frames later."""
+        return frames * self.hop_length
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -181,7 +185,7 @@ class Manifest:
     @property
     def samples_per_step(self) -> int:
         """New audio that a step of the encoder consumes, samples at the model's rate."""
-        return self.geometry.segment_length * self.frontend.hop_length
+        return self.frontend.samples(self.geometry.segment_length)
 
     @property
     def seconds_per_step(self) -> float:

@@ -46,8 +46,8 @@ class WindowedFeatures:
     def __init__(self, frontend: Frontend, geometry: Geometry) -> None:
         self._log_mel = LogMel(frontend)
         self._num_frames = geometry.step_length
-        self._segment = geometry.segment_length * frontend.hop_length
-        self._window = geometry.step_length * frontend.hop_length
+        self._segment = frontend.samples(geometry.segment_length)
+        self._window = frontend.samples(geometry.step_length)
 
     def is_ready(self, buffer: SampleBuffer, step: int) -> bool:
         """See `FeatureExtractor`."""

@@ -111,9 +111,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     )
     if options.out:
         measured = {report.variant: ours} | ({options.compare: theirs} if baseline else {})
-        manifest = recognizer.transducer.manifest
-        hop = manifest.frontend.hop_length / manifest.frontend.sample_rate
-        _write(options.out, report, measured, manifest.geometry.segment_length * hop)
+        _write(options.out, report, measured, recognizer.transducer.manifest.seconds_per_step)
     if report.stolen_share is not None and report.stolen_share > _MUCH_STOLEN:
         _LOGGER.warning(
             "the host gave %.0f %% of this machine's processor time to others: latencies are too high, repeat the "

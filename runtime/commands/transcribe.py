@@ -1,6 +1,7 @@
 """The emf-transcribe command: sound files to text."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -67,7 +68,6 @@ def make_parser() -> CommandParser:
 
 
 def _work(options: argparse.Namespace) -> Outcome:
-    options.json |= options.format == "json"
     utterances = gather_utterances(options.audio)
     references = _references(options.reference, utterances) if options.reference else None
     for utterance in utterances:
@@ -155,7 +155,7 @@ def _as_text(done: Sequence[Transcription], document: dict[str, Any]) -> str:
 
 _FORMATS: dict[str, Callable[[Sequence[Transcription], dict[str, Any]], str]] = {
     "text": _as_text,
-    "json": lambda *_: "",
+    "json": lambda _, document: json.dumps(document, ensure_ascii=False, allow_nan=False),
     "srt": lambda done, _: "\n".join(to_srt(t.words) for t in done).rstrip("\n"),
     "vtt": lambda done, _: "\n".join(to_vtt(t.words) for t in done).rstrip("\n"),
 }

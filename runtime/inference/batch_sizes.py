@@ -1,4 +1,4 @@
-"""Batches of any size as blocks of few sizes, for engines that are prepared for one size at a time."""
+"""Batches of any size as blocks of few sizes, for backends that are prepared for one size at a time."""
 
 from functools import cache
 

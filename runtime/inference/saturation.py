@@ -14,7 +14,7 @@ _EXACT = frozenset(("avx_vnni", "avx512_vnni"))
 def warn_of_saturation(manifest: Manifest, variant: Variant) -> None:
     """Log a warning where this processor may compute a variant less exactly than the one it was checked on.
 
-    Both engines add two products of 8 bits in 16 bits there. Source: OpenVINO's documentation, "Saturation
+    Both backends add two products of 8 bits in 16 bits there. Source: OpenVINO's documentation, "Saturation
     (overflow) issue workaround"; ONNX Runtime's, "Quantize ONNX models", on U8S8.
     """
     sets = instruction_sets()

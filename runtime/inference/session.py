@@ -132,8 +132,7 @@ def _try_once(session: Session, graph: GraphSpec) -> None:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(
-            f"{graph.backend}/{graph.precision}: the {graph.name} does not fit the manifest ({reason}); "
-            "export the model again"
+            f"{graph.variant}: the {graph.name} does not fit the manifest ({reason}); export the model again"
         ) from error
 
 

@@ -76,26 +76,27 @@ class Transcript:
             table.continued(self.text, token_ids),
             in_order[-1],
         )
-        closed = [word for group in groups[:-1] for word in longer.word(group, spelling)]
+        closed = [word for group in groups[:-1] if (word := longer.word(group, spelling))]
         return replace(
             longer, closed_words=(*self.closed_words, *closed), open_word=tuple(groups[-1] if groups else ())
         )
 
-    def word(self, indices: Sequence[int], spelling: Spelling) -> list[Word]:
-        """The word that these tokens make, if it has a character.
+    def word(self, indices: Sequence[int], spelling: Spelling) -> Word | None:
+        """The word that these tokens make; `None` if it has no character.
 
         It starts with its first token and ends a frame after its last one began; its confidence is the geometric
         mean of its tokens' probabilities, calibrated where there is a curve for it.
         """
         text = spelling.table.text(self.token_ids[index] for index in indices).strip()
         if not text:
-            return []
+            return None
         confidence = min(1.0, exp(sum(self.log_probs[index] for index in indices) / len(indices)))
         if spelling.calibration is not None:
             confidence = spelling.calibration(confidence)
         start, end = self.timestamps[indices[0]], self.timestamps[indices[-1]] + spelling.seconds_per_frame
-        return [Word(text, start, end, confidence)]
+        return Word(text, start, end, confidence)
 
     def words(self, spelling: Spelling) -> tuple[Word, ...]:
         """All words."""
-        return (*self.closed_words, *self.word(self.open_word, spelling)) if self.open_word else self.closed_words
+        last = self.word(self.open_word, spelling) if self.open_word else None
+        return self.closed_words if last is None else (*self.closed_words, last)
