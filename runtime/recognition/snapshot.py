@@ -15,7 +15,7 @@ from emf.runtime.errors import SnapshotError
 from emf.runtime.guidance.guidance import Guidance
 from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.recognition.packed_arrays import pack, unpack
-from emf.runtime.recognition.snapshot_guidance import describe_guidance, read_guidance
+from emf.runtime.recognition.snapshot_guidance import describe_language_model, describe_phrases, read_guidance
 from emf.runtime.recognition.stream_settings import StreamSettings
 from emf.runtime.recognition.stream_state import StreamClock, StreamState
 from emf.runtime.search.emissions import Emissions
@@ -28,6 +28,7 @@ def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
     """All state of a stream as bytes; `identity` says what it can be restored into."""
     search, hypotheses = state.search, state.search.hypotheses
     resampler = state.resampler.state() if state.resampler else None
+    places = [h.place for h in hypotheses]
     header = {
         "identity": dict(identity),
         "start": state.audio.start,
@@ -38,8 +39,9 @@ def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
         "num_committed": search.num_committed,
         "num_frames": search.num_frames,
         "lengths": [len(h.emissions) for h in hypotheses],
+        **describe_phrases(search.guidance, places),
         "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
-        **describe_guidance(search.guidance, [h.place for h in hypotheses]),
+        **describe_language_model(search.guidance, places),
     }
     disputed = sum((h.emissions for h in hypotheses), Emissions())
     arrays: dict[str, Array] = {

@@ -11,29 +11,29 @@ from emf.runtime.guidance.fusion import MAX_WEIGHT, MAX_WORD_SCORE, Fusion, Word
 from emf.runtime.guidance.guidance import Guidance, Place
 
 
-def describe_guidance(guidance: Guidance, places: Sequence[Place]) -> dict[str, object]:
-    """Fields of a snapshot's header.
-
-    Args:
-        guidance: of the stream.
-        places: of its hypotheses.
-    """
-    fields: dict[str, object] = {
+def describe_phrases(guidance: Guidance, places: Sequence[Place]) -> dict[str, object]:
+    """Fields of a snapshot's header: the phrases, and where each hypothesis stands in them."""
+    return {
         "phrases": guidance.biasing.phrases if guidance.biasing else {},
         "bias_paths": [place.phrase.path if place.phrase else "" for place in places],
     }
+
+
+def describe_language_model(guidance: Guidance, places: Sequence[Place]) -> dict[str, object]:
+    """A field of a snapshot's header: the language model, and where each hypothesis stands in it; none without one."""
     fusion = guidance.fusion
-    if fusion:
-        words = [place.word or fusion.root for place in places]
-        spelled = fusion.model.ngrams.words
-        fields["language_model"] = {
+    if fusion is None:
+        return {}
+    words, spelled = [place.word or fusion.root for place in places], fusion.model.ngrams.words
+    return {
+        "language_model": {
             "fingerprint": fusion.model.ngrams.fingerprint,
             "weight": fusion.model.weight,
             "word_score": fusion.model.word_score,
             "contexts": [" ".join(spelled[index] for index in word.context) for word in words],
             "words": [word.word for word in words],
         }
-    return fields
+    }
 
 
 def read_guidance(header: JsonFields, here: Guidance, table: TokenTable) -> tuple[Guidance, list[Place]]:
