@@ -42,19 +42,21 @@ class Option:
         """The valid values in words; empty where any text will do."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        if self.kind not in (int, float):
+            return ""
         if self.above > -math.inf:
             return f"above {self.above:g}"
-        return f"from {self.low:g} to {self.high:g}" if self.kind in (int, float) else ""
+        return f"of at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
 
     def allows(self, value: object) -> bool:
-        """Whether a value lies within the bounds and is of the right type."""
+        """Whether a value lies within the bounds, is finite and of the right type."""
         if self.choices:
             return value in self.choices
         if self.kind not in (int, float):
             return True
         if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
             return False
-        return self.low <= float(value) <= self.high and float(value) > self.above
+        return self.low <= float(value) <= self.high and self.above < float(value) < math.inf
 
 
 def option(default: Any, help: str, *, kind: type | None = None, group: str = "options", **bounds: Any) -> Any:
@@ -76,14 +78,14 @@ def stated_options(options: Any) -> dict[str, tuple[Field[Any], Option]]:
 
 
 def check_options(options: Any) -> None:
-    """Refuse values that make no sense. The default is always allowed.
+    """Refuse values that make no sense; a default of `None` or infinity makes sense.
 
     Raises:
         UsageError: naming the field, what it may be and what was found.
     """
     for name, (one, stated) in stated_options(options).items():
         value = getattr(options, name)
-        if value is None and one.default is None:
+        if (value is None or value == math.inf) and value == one.default:
             continue
         if not stated.allows(value):
             raise UsageError(f"expected {name} {stated.range}, found {value!r:.60}")

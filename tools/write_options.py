@@ -40,7 +40,9 @@ def _table(options: type, flags: bool) -> str:
     rows = [head, ["---"] * len(head)]
     for name, (field, stated) in stated_options(options).items():
         flag = [f"`{flag_of(name)}`"] if flags else []
-        rows.append([f"`{name}`", *flag, stated.help, stated.range or "any", default_of(field, stated)])
+        rows.append(
+            [f"`{name}`", *flag, stated.help, stated.range.removeprefix("of ") or "any", default_of(field, stated)]
+        )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
