@@ -39,10 +39,11 @@ class Package:
 
 PACKAGES = {
     "runtime": Package(
-        frozenset({"numpy", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino"}),
+        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino"}),
         {
             "onnxruntime": "inference/session_onnxruntime",
             "openvino": "inference/session_openvino",
+            "rapidfuzz": "speech/error_rate",
             "soxr": "audio/resampler",
         },
     ),
@@ -177,8 +178,8 @@ ENGINES = ["onnxruntime", "openvino"]
 
 
 def test_importing_the_runtime_is_light() -> None:
-    """Sound files, resampling, progress bars, engines and event loops are imported where they are used."""
-    heavy = {"soundfile", "soxr", "tqdm", "asyncio", *ENGINES, *HEAVY}
+    """Sound files, resampling, alignments, progress bars, engines and event loops are imported where they are used."""
+    heavy = {"rapidfuzz", "soundfile", "soxr", "tqdm", "asyncio", *ENGINES, *HEAVY}
     run_without([], f"import emf.runtime; loaded = {heavy!r} & sys.modules.keys(); assert not loaded, loaded")
 
 

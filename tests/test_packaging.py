@@ -52,7 +52,13 @@ def test_its_metadata(wheel: Path) -> None:
     metadata = HeaderParser().parsestr(archive.read(name).decode())
     assert metadata["Name"] == "emformer-deploy"
     base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert sorted(re.split(r"[><=!~ ;]", line)[0] for line in base) == ["numpy", "soundfile", "soxr", "tqdm"]
+    assert sorted(re.split(r"[><=!~ ;]", line)[0] for line in base) == [
+        "numpy",
+        "rapidfuzz",
+        "soundfile",
+        "soxr",
+        "tqdm",
+    ]
     licences = {Path(name).name for name in archive.namelist() if "/licenses/" in name}
     assert licences == set(PROJECT["project"]["license-files"])
 
@@ -100,7 +106,7 @@ def test_a_clean_environment_transcribes_without_torch(environment: Path, tiny_a
     assert result["text"] == "".join(tokens).replace("\u2581", " ").strip()
     installed = run(environment / "pip", "list", "--format", "freeze").stdout.lower()
     names = {line.split("==")[0] for line in installed.split()}
-    assert {"emformer-deploy", "numpy", "soundfile", "soxr", "tqdm", "onnxruntime"} <= names
+    assert {"emformer-deploy", "numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime"} <= names
     assert not names & {"torch", "torchaudio", "onnx", "openvino", "nncf", "sentencepiece", "scipy", "librosa"}
 
 

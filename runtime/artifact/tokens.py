@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from emf.runtime.artifact.byte_fallback import is_byte_piece, read_spelling, spell_piece
 from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.errors import ArtifactError
@@ -14,7 +16,7 @@ HIDDEN_PIECES = ("<unk>", "<s>", "</s>", "<pad>", BLANK_PIECE)
 MAX_TOKENS_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenTable:
     """The pieces by id, and which ids never appear in text.
 
@@ -24,17 +26,32 @@ class TokenTable:
     pieces: tuple[str, ...]
     hidden_ids: frozenset[int]
 
-    def visible(self, token: int) -> str:
-        """The piece as it appears in text, a space where a word begins; empty for a hidden id."""
-        return "" if token in self.hidden_ids else self.pieces[token].replace(WORD_BOUNDARY, " ")
+    @cached_property
+    def spellings(self) -> tuple[str, ...]:
+        """What each id spells (see `byte_fallback`), with the sign where a word begins; empty for a hidden id."""
+        return tuple("" if i in self.hidden_ids else spell_piece(piece) for i, piece in enumerate(self.pieces))
+
+    @cached_property
+    def alphabet(self) -> frozenset[str]:
+        """The characters that pieces spell, without those that only bytes do."""
+        return frozenset("".join(spelled for spelled, piece in self._visible if not is_byte_piece(piece)))
+
+    @cached_property
+    def byte_alphabet(self) -> frozenset[str]:
+        """The bytes that pieces spell; empty without byte fallback."""
+        return frozenset(spelled for spelled, piece in self._visible if is_byte_piece(piece))
+
+    @property
+    def _visible(self) -> list[tuple[str, str]]:
+        return [pair for pair in zip(self.spellings, self.pieces, strict=True) if pair[0]]
 
     def text(self, tokens: Iterable[int]) -> str:
         """Text of a sequence of ids."""
-        return self.continued("", tokens)
+        return read_spelling(self.continued("", tokens))
 
-    def continued(self, text: str, tokens: Iterable[int]) -> str:
-        """Text of the ids that made `text` and of those that follow."""
-        return (text + "".join(map(self.visible, tokens))).lstrip()
+    def continued(self, spelled: str, tokens: Iterable[int]) -> str:
+        """Spelling of the ids that made `spelled` and of those that follow, with a space where a word begins."""
+        return (spelled + "".join(self.spellings[token] for token in tokens).replace(WORD_BOUNDARY, " ")).lstrip()
 
     def starts_word(self, token: int) -> bool:
         """Whether a piece begins a new word."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from emf.runtime.commands.command_line import CommandParser, bounded
 from emf.runtime.commands.option_flags import add_option_flags, options_from
 from emf.runtime.errors import UsageError
-from emf.runtime.guidance.biasing import parse_phrases
 from emf.runtime.guidance.fusion import DEFAULT_WEIGHT, MAX_WEIGHT, MAX_WORD_SCORE, LanguageModel
+from emf.runtime.guidance.phrases import read_phrases
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.options import RecognizerOptions
 
@@ -57,7 +57,7 @@ def read_decoding(flags: argparse.Namespace, omit: Collection[str] = ()) -> Deco
     Raises:
         UsageError: a file is missing or malformed, or flags contradict each other.
     """
-    phrases = _read_phrases(flags.phrases) if flags.phrases else {}
+    phrases = read_phrases(flags.phrases) if flags.phrases else {}
     return Decoding(options_from(flags, RecognizerOptions, omit), phrases, _read_language_model(flags))
 
 
@@ -68,10 +68,3 @@ def _read_language_model(flags: argparse.Namespace) -> LanguageModel | None:
             raise UsageError("expected --language-model with its weight or --word-score; name an ARPA file")
         return None
     return LanguageModel.read(flags.language_model, DEFAULT_WEIGHT if weight is None else weight, word_score or 0.0)
-
-
-def _read_phrases(path: Path) -> dict[str, float]:
-    try:
-        return parse_phrases(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: expected a text file with a phrase on every line ({error})") from error

@@ -5,16 +5,13 @@ pieces. Every character matched earns its share of the phrase's score; when a ph
 what it earned is given back. A phrase counts where it begins and ends with a word.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from emf.runtime.artifact.byte_fallback import spell_as_bytes
 from emf.runtime.artifact.tokens import WORD_BOUNDARY, TokenTable
 from emf.runtime.errors import UsageError
-
-DEFAULT_SCORE = 6.0
-MAX_PHRASES = 100_000
-MAX_PHRASE_LENGTH = 1_000
-MAX_SCORE = 1_000.0
+from emf.runtime.guidance.phrases import check_phrases, place_of
 
 
 @dataclass(slots=True, eq=False)
@@ -49,22 +46,20 @@ class Biasing:
             table: the model's vocabulary.
 
         Raises:
-            UsageError: a phrase is empty, too long, or cannot be written with the model's pieces.
+            UsageError: no phrases with scores, or one that cannot be written with the model's pieces.
         """
-        if len(phrases) > MAX_PHRASES:
-            raise UsageError(f"expected at most {MAX_PHRASES} phrases, found {len(phrases)}")
-        self.phrases = dict(phrases)
+        self.phrases = dict(check_phrases(phrases))
         self.root = BiasNode()
-        self._pieces = ["" if i in table.hidden_ids else piece for i, piece in enumerate(table.pieces)]
+        self._spellings = table.spellings
         self._known: dict[tuple[BiasNode, int], tuple[BiasNode, float]] = {}
-        alphabet = set("".join(self._pieces))
-        for phrase, score in phrases.items():
-            self._add(_spell(phrase, alphabet), score)
+        for phrase, score in self.phrases.items():
+            try:
+                self._add(_spell(phrase, table), score)
+            except UsageError as error:
+                raise UsageError(f"{place_of(phrase, phrases)}{error}") from error
         _settle(self.root)
 
     def _add(self, characters: str, score: float) -> None:
-        if not -MAX_SCORE <= score <= MAX_SCORE:
-            raise UsageError(f"expected a score from -{MAX_SCORE:.0f} to {MAX_SCORE:.0f}, found {score}")
         node = self.root
         for index, character in enumerate(characters, start=1):
             share = score * index / len(characters)
@@ -80,12 +75,12 @@ class Biasing:
         """Follow one token from `node`: the new place, and what it adds to the score (or takes back)."""
         known = self._known.get((node, token))
         if known is None:
-            known = self._known[node, token] = self._follow(node, self._pieces[token])
+            known = self._known[node, token] = self._follow(node, self._spellings[token])
         return known
 
-    def _follow(self, node: BiasNode, piece: str) -> tuple[BiasNode, float]:
+    def _follow(self, node: BiasNode, spelled: str) -> tuple[BiasNode, float]:
         begin, kept = node.bonus, 0.0
-        characters = piece
+        characters = spelled
         while characters:
             character, rest = characters[0], characters[1:]
             if character in node.children:
@@ -115,16 +110,22 @@ class Biasing:
         return node
 
 
-def _spell(phrase: str, alphabet: set[str]) -> str:
-    words = phrase.split()
-    if not words or len(phrase) > MAX_PHRASE_LENGTH:
-        raise UsageError(f"expected a phrase of 1 to {MAX_PHRASE_LENGTH} characters, found {phrase!r:.40}")
-    for variant in (words, [w.lower() for w in words], [w.upper() for w in words]):
-        characters = "".join(WORD_BOUNDARY + word for word in variant)
-        if set(characters) <= alphabet:
-            return characters
-    unknown = sorted(set("".join(words)) - alphabet)
-    raise UsageError(f"the phrase {phrase!r:.40} cannot be written with the model's pieces: it has {unknown[:3]}")
+def _spell(phrase: str, table: TokenTable) -> str:
+    """A phrase as the pieces spell it: as it is, in small letters or in capitals, with bytes only for what is left.
+
+    Raises:
+        UsageError: pieces and bytes do not suffice.
+    """
+    written = "".join(WORD_BOUNDARY + word for word in phrase.split())
+    variants = (written, written.lower(), written.upper())
+    spelled = min(variants, key=lambda variant: len(set(variant) - table.alphabet))
+    missing = set(spelled) - table.alphabet
+    if not missing:
+        return spelled
+    unknown = sorted(c for c in missing if not table.byte_alphabet.issuperset(spell_as_bytes(c)))
+    if unknown:
+        raise UsageError(f"the phrase {phrase!r:.40} cannot be written with the model's pieces: it has {unknown[:3]}")
+    return "".join(spell_as_bytes(c) if c in missing else c for c in spelled)
 
 
 def _settle(root: BiasNode) -> None:
@@ -137,23 +138,3 @@ def _settle(root: BiasNode) -> None:
             child.kept = node.kept if ended is None else ended
             child.kept_length = node.kept_length if ended is None else len(node.path)
             stack.append(child)
-
-
-def parse_phrases(lines: Iterable[str]) -> dict[str, float]:
-    """Phrases, one a line, each with an optional score behind a tab.
-
-    Raises:
-        UsageError: a score is no number.
-    """
-    phrases: dict[str, float] = {}
-    for number, line in enumerate(lines, start=1):
-        phrase, tab, score = line.strip().partition("\t")
-        if not phrase or phrase.startswith("#"):
-            continue
-        try:
-            phrases[phrase] = float(score) if tab else DEFAULT_SCORE
-        except ValueError as error:
-            raise UsageError(
-                f"line {number}: expected a phrase, a tab and a number, found {line.strip()!r:.60}"
-            ) from error
-    return phrases

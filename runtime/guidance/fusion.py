@@ -5,7 +5,7 @@ begins another one, or when the stream ends. Contexts run on over endpoints, and
 sentence is scored, so where a stream is cut does not matter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from emf.runtime.artifact.byte_fallback import read_spelling
 from emf.runtime.artifact.tokens import WORD_BOUNDARY, TokenTable
 from emf.runtime.errors import UsageError
 from emf.runtime.guidance.arpa import read_arpa
@@ -61,7 +62,7 @@ class WordPlace(NamedTuple):
 
     Attributes:
         context: ids of the last words that ended, as many as the model looks back.
-        word: characters of the word that is open; empty where none is.
+        word: spelling of the word that is open; empty where none is.
         ending: what the score gains when that word ends.
     """
 
@@ -85,13 +86,13 @@ class Fusion:
         """
         self.model = model
         self._ngrams = model.ngrams
-        self._pieces = ["" if i in table.hidden_ids else piece for i, piece in enumerate(table.pieces)]
-        spanning = [piece for piece in self._pieces if WORD_BOUNDARY in piece.lstrip(WORD_BOUNDARY)]
+        self._spellings = table.spellings
+        spanning = [spelled for spelled in self._spellings if WORD_BOUNDARY in spelled.lstrip(WORD_BOUNDARY)]
         if spanning:
             raise UsageError(f"expected pieces within words for a language model, found {spanning[0]!r:.40}")
-        self._begins = np.array([piece.startswith(WORD_BOUNDARY) for piece in self._pieces])
-        self._respell = _spelling(frozenset("".join(self._pieces)), self._ngrams)
-        self._longest = max(map(len, self._ngrams.words))
+        self._begins = np.array([spelled.startswith(WORD_BOUNDARY) for spelled in self._spellings])
+        self._respell = _letter_case(table, self._ngrams)
+        self._longest = max(len(word.encode()) for word in self._ngrams.words)
         start = (self._ngrams.ids[SENTENCE_START],) if SENTENCE_START in self._ngrams.ids else ()
         self.root = self.place(self._recent(start), "")
 
@@ -107,13 +108,13 @@ class Fusion:
 
     def advance(self, place: WordPlace, token: int) -> WordPlace:
         """The place one token further."""
-        piece = self._pieces[token]
+        spelled = self._spellings[token]
         if not self._begins[token]:
-            return self.place(place.context, place.word + piece) if piece else place
+            return self.place(place.context, place.word + spelled) if spelled else place
         context = place.context
         if place.word:
             context = self._recent((*context, self._id_of(place.word)))
-        return self.place(context, piece.lstrip(WORD_BOUNDARY))
+        return self.place(context, spelled.lstrip(WORD_BOUNDARY))
 
     def gains(self, places: Sequence[WordPlace], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """What tokens add to the scores of n hypotheses, shape (n, k) as that of `tokens`."""
@@ -122,20 +123,28 @@ class Fusion:
         return gains
 
     def _id_of(self, word: str) -> int:
-        return self._ngrams.id_of(self._respell(word))
+        return self._ngrams.id_of(self._respell(read_spelling(word)))
 
     def _recent(self, words: tuple[int, ...]) -> tuple[int, ...]:
         return words[max(0, len(words) - self._ngrams.order + 1) :]
 
 
-def _spelling(alphabet: frozenset[str], ngrams: Ngrams) -> Callable[[str], str]:
+def _letter_case(table: TokenTable, ngrams: Ngrams) -> Callable[[str], str]:
     """How to write the recognizer's words for the language model: as they are, in capitals or without."""
     if WORD_BOUNDARY in ngrams.alphabet:
         raise UsageError(
             f"expected a language model of words, found pieces with {WORD_BOUNDARY}; make it from plain text"
         )
-    spellings: tuple[Callable[[str], str], ...] = (str, str.upper, str.lower)
-    shared = [len({spell(character) for character in alphabet} & ngrams.alphabet) for spell in spellings]
-    if not max(shared):
-        raise UsageError("expected a language model in the recognizer's alphabet, found no character in common")
-    return spellings[shared.index(max(shared))]
+    words = [word for word in ngrams.words if not word.startswith("<")]
+    cases: tuple[Callable[[str], str], ...] = (str, str.upper, str.lower)
+    best = max(cases, key=lambda case: len(set(map(case, table.alphabet)) & ngrams.alphabet))
+    if not table.byte_alphabet and not _any_written(words, frozenset("".join(map(best, table.alphabet)))):
+        raise UsageError(
+            f"expected a language model in the recognizer's alphabet, found none of {len(words)} words that its "
+            f"pieces can write; the first is {words[0] if words else ''!r:.40}"
+        )
+    return best
+
+
+def _any_written(words: Iterable[str], alphabet: frozenset[str]) -> bool:
+    return any(alphabet.issuperset(word) for word in words)

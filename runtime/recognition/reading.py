@@ -1,5 +1,8 @@
 """What a stream's state says as a `Result`."""
 
+from collections.abc import Sequence
+
+from emf.runtime.artifact.byte_fallback import read_spelling
 from emf.runtime.recognition.result import Alternative, Result
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.transcript import Spelling
@@ -20,7 +23,10 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
     search = end_words(state.search, options) if is_final else state.search
     committed = stream.transcript = stream.transcript.up_to(spelling, state.emitted)
     whole = committed.extended(spelling, search.best.emissions)
-    continued = spelling.table.continued
+
+    def text(tokens: Sequence[int]) -> str:
+        return read_spelling(spelling.table.continued(committed.spelled, tokens))
+
     return Result(
         text=whole.text,
         token_ids=whole.token_ids,
@@ -33,5 +39,5 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         stable_text=whole.text if is_final else committed.text,
         segment=clock.segment,
         start_time=clock.segment_start * spelling.seconds_per_frame,
-        nbest=tuple(Alternative(continued(committed.text, h.tokens), h.score) for h in search.hypotheses),
+        nbest=tuple(Alternative(text(h.tokens), h.score) for h in search.hypotheses),
     )

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.tokens import TokenTable, load_tokens
-from emf.runtime.guidance.biasing import Biasing
-from emf.runtime.guidance.fusion import Fusion, LanguageModel
+from emf.runtime.guidance.fusion import LanguageModel
 from emf.runtime.guidance.guidance import Guidance
+from emf.runtime.guidance.preparation import Preparation
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.inference.session import PARALLEL_BACKENDS
 from emf.runtime.inference.transducer import Transducer, open_transducer
@@ -56,6 +56,7 @@ class Recognizer:
         self.sample_rate = settings.sample_rate
         self.seconds_per_frame = transducer.manifest.seconds_per_frame
         self._crew = crew
+        self._preparation = Preparation(tokens)
         self._spelling = Spelling(tokens, self.seconds_per_frame, transducer.manifest.confidence)
         lstm_state = transducer.initial_predictor_state()
         self._start = initial_search_state(transducer, transducer.blank_id, lstm_state)
@@ -157,10 +158,8 @@ class Recognizer:
     def _guided(self, phrases: Mapping[str, float] | None, language_model: LanguageModel | None) -> SearchState:
         """The search of a stream that begins; `None` leaves the guidance as it is."""
         known = self._start.guidance
-        biasing = known.biasing
-        if phrases is not None:
-            biasing = Biasing(phrases, self.tokens) if phrases else None
-        fusion = known.fusion if language_model is None else Fusion(language_model, self.tokens)
+        biasing = known.biasing if phrases is None else self._preparation.biasing(phrases)
+        fusion = known.fusion if language_model is None else self._preparation.fusion(language_model)
         state = self._start.guided_by(Guidance(biasing, fusion))
         check_guidance(state, self.options)
         return state
@@ -194,7 +193,7 @@ class Recognizer:
         if allow_other_precision:
             del identity["precision"]
         start = self.create_stream(language_model=language_model).state
-        return Stream(self.settings, restore_snapshot(blob, self.settings, identity, start, self.tokens))
+        return Stream(self.settings, restore_snapshot(blob, self.settings, identity, start, self._preparation))
 
     def warm_up(self, num_streams: int) -> None:
         """Prepare for batches of up to `num_streams`, so that none of them waits for what happens only once.

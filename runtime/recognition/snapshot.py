@@ -8,11 +8,11 @@ import numpy as np
 
 from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.json_fields import JsonFields
-from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.audio.resampler import Resampler, ResamplerState
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.errors import SnapshotError
 from emf.runtime.guidance.guidance import Guidance
+from emf.runtime.guidance.preparation import Preparation
 from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.recognition.packed_arrays import pack, unpack
 from emf.runtime.recognition.snapshot_guidance import describe_language_model, describe_phrases, read_guidance
@@ -66,7 +66,7 @@ def _columns(prefix: str, emissions: Emissions) -> dict[str, Array]:
 
 
 def restore_snapshot(
-    blob: bytes, settings: StreamSettings, identity: Mapping[str, str], start: StreamState, table: TokenTable
+    blob: bytes, settings: StreamSettings, identity: Mapping[str, str], start: StreamState, preparation: Preparation
 ) -> StreamState:
     """The state that `take_snapshot` took.
 
@@ -75,7 +75,7 @@ def restore_snapshot(
         settings: of the recognizer that goes on with it.
         identity: what it must have been taken with.
         start: the state of a stream that begins here, which shows the shapes, and brings the language model.
-        table: the model's vocabulary.
+        preparation: makes guidance ready for the model's vocabulary.
 
     Raises:
         SnapshotError: the bytes are damaged, foreign, contradict each other, or do not fit.
@@ -84,7 +84,7 @@ def restore_snapshot(
     fields = JsonFields(header, "the snapshot does not fit this model", SnapshotError, "use another copy")
     _check_identity(fields, identity)
     try:
-        return _Restoring(fields, arrays, settings, start, table).state()
+        return _Restoring(fields, arrays, settings, start, preparation).state()
     except SnapshotError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
@@ -110,7 +110,7 @@ class _Restoring:
     arrays: Mapping[str, Array]
     settings: StreamSettings
     start: StreamState
-    table: TokenTable
+    preparation: Preparation
 
     def state(self) -> StreamState:
         clock = StreamClock(*(self.header.integer(name) for name in ("step", "segment", "segment_start_frame")))
@@ -152,7 +152,7 @@ class _Restoring:
         committed, frames = self.header.integer("num_committed"), self.header.integer("num_frames")
         self._require(frames == clock.step * self.settings.frames_per_step, f"{clock.step} steps give other frames")
         self._require(clock.segment_start <= frames, "the segment begins after the last frame")
-        guidance, places = read_guidance(self.header, self.start.search.guidance, self.table)
+        guidance, places = read_guidance(self.header, self.start.search.guidance, self.preparation)
         hypotheses = self._hypotheses(frames)
         if guidance:
             self._require(len(places) == len(hypotheses), "each hypothesis must have its place in the guidance")
@@ -186,7 +186,7 @@ class _Restoring:
         return emitted
 
     def _emissions(self, prefix: str, num_frames: int) -> Emissions:
-        tokens = self._integers(f"{prefix}tokens", len(self.table.pieces))
+        tokens = self._integers(f"{prefix}tokens", len(self.preparation.table.pieces))
         frames = self._integers(f"{prefix}timestamps", num_frames)
         return Emissions(tokens, frames, tuple(self._floats(f"{prefix}log_probs").tolist()))
 

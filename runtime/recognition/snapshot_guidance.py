@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emf.runtime.artifact.json_fields import JsonFields
-from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.errors import SnapshotError
-from emf.runtime.guidance.biasing import MAX_SCORE, Biasing, BiasNode
+from emf.runtime.guidance.biasing import Biasing, BiasNode
 from emf.runtime.guidance.fusion import MAX_WEIGHT, MAX_WORD_SCORE, Fusion, WordPlace
 from emf.runtime.guidance.guidance import Guidance, Place
+from emf.runtime.guidance.phrases import MAX_SCORE
+from emf.runtime.guidance.preparation import Preparation
 
 
 def describe_phrases(guidance: Guidance, places: Sequence[Place]) -> dict[str, object]:
@@ -36,20 +37,20 @@ def describe_language_model(guidance: Guidance, places: Sequence[Place]) -> dict
     }
 
 
-def read_guidance(header: JsonFields, here: Guidance, table: TokenTable) -> tuple[Guidance, list[Place]]:
+def read_guidance(header: JsonFields, here: Guidance, preparation: Preparation) -> tuple[Guidance, list[Place]]:
     """The guidance of a snapshot, and the place of each hypothesis in it.
 
     Args:
         header: of the snapshot.
         here: of the stream that goes on with it; brings the language model.
-        table: the model's vocabulary.
+        preparation: makes guidance ready for the model's vocabulary.
 
     Raises:
         SnapshotError: another language model, or fields that contradict each other.
         KeyError, ValueError: a place that does not exist.
     """
-    biasing, phrases = _read_phrases(header, table)
-    fusion, words = _read_language_model(header, here.fusion, table)
+    biasing, phrases = _read_phrases(header, preparation)
+    fusion, words = _read_language_model(header, here.fusion, preparation)
     if not phrases:
         return Guidance(biasing, fusion), [Place(None, word) for word in words]
     if not words:
@@ -57,18 +58,18 @@ def read_guidance(header: JsonFields, here: Guidance, table: TokenTable) -> tupl
     return Guidance(biasing, fusion), [Place(*pair) for pair in zip(phrases, words, strict=True)]
 
 
-def _read_phrases(header: JsonFields, table: TokenTable) -> tuple[Biasing | None, list[BiasNode]]:
+def _read_phrases(header: JsonFields, preparation: Preparation) -> tuple[Biasing | None, list[BiasNode]]:
     fields = header.fields("phrases")
     scores = {phrase: fields.number(phrase, -MAX_SCORE, MAX_SCORE) for phrase in header.mapping("phrases")}
     paths = header.texts("bias_paths")
-    if not scores:
+    biasing = preparation.biasing(scores)
+    if biasing is None:
         return None, []
-    biasing = Biasing(scores, table)
     return biasing, [biasing.find(path) for path in paths]
 
 
 def _read_language_model(
-    header: JsonFields, here: Fusion | None, table: TokenTable
+    header: JsonFields, here: Fusion | None, preparation: Preparation
 ) -> tuple[Fusion | None, list[WordPlace]]:
     if not header.has("language_model"):
         return None, []
@@ -81,7 +82,7 @@ def _read_language_model(
         )
     weight = fields.number("weight", 0.0, MAX_WEIGHT)
     word_score = fields.number("word_score", -MAX_WORD_SCORE, MAX_WORD_SCORE)
-    fusion = Fusion(replace(here.model, weight=weight, word_score=word_score), table)
+    fusion = preparation.fusion(replace(here.model, weight=weight, word_score=word_score))
     ids = fusion.model.ngrams.ids
     contexts = [[ids[word] for word in context.split(" ") if word] for context in fields.texts("contexts")]
     places = [fusion.place(context, word) for context, word in zip(contexts, fields.texts("words"), strict=True)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import exp
 
+from emf.runtime.artifact.byte_fallback import read_spelling
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.recognition.result import Word
@@ -35,7 +36,7 @@ class Transcript:
         tokens: their pieces.
         timestamps: when each was emitted, seconds; never before the one in front of it.
         log_probs: log-probability with which each was emitted.
-        text: as it reads.
+        spelled: as the table spells it.
         last_frame: encoder frame of the last token.
         closed_words: all words but the last, which the next token may continue.
         open_word: indices of the last word's tokens.
@@ -45,10 +46,15 @@ class Transcript:
     tokens: tuple[str, ...] = ()
     timestamps: tuple[float, ...] = ()
     log_probs: tuple[float, ...] = ()
-    text: str = ""
+    spelled: str = ""
     last_frame: int = 0
     closed_words: tuple[Word, ...] = ()
     open_word: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """As it reads."""
+        return read_spelling(self.spelled)
 
     def up_to(self, spelling: Spelling, emissions: Emissions) -> "Transcript":
         """The transcript of these tokens, the first of which are this one's; only the others are spelled out."""
@@ -73,7 +79,7 @@ class Transcript:
             (*self.tokens, *(table.pieces[token] for token in token_ids)),
             (*self.timestamps, *(frame * spelling.seconds_per_frame for frame in in_order)),
             (*self.log_probs, *emissions.log_probs),
-            table.continued(self.text, token_ids),
+            table.continued(self.spelled, token_ids),
             in_order[-1],
         )
         closed = [word for group in groups[:-1] if (word := longer.word(group, spelling))]

@@ -1,11 +1,12 @@
-"""Word and character error rates, counted as jiwer counts them, without needing jiwer at run time."""
+"""Word and character error rates, counted as jiwer counts them."""
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +48,15 @@ def normalize(text: str) -> str:
 
 
 def count_errors(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> EditCounts:
-    """Edit operations of a shortest alignment (Levenshtein), substitutions before deletions and insertions."""
-    return _align(reference, hypothesis)[0]
+    """Edit operations of a shortest alignment (Levenshtein), the one that rapidfuzz gives to jiwer too."""
+    operations = Counter(operation.tag for operation in Levenshtein.editops(reference, hypothesis))
+    return EditCounts(operations["replace"], operations["delete"], operations["insert"], len(reference))
 
 
 def matches(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[bool, ...]:
     """Whether each item of the hypothesis stands in the reference, in the alignment that `count_errors` counts."""
-    return _align(reference, hypothesis)[1]
-
-
-def _align(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[EditCounts, tuple[bool, ...]]:
-    rows, columns = len(reference) + 1, len(hypothesis) + 1
-    distance = np.zeros((rows, columns), np.int32)
-    distance[:, 0] = np.arange(rows)
-    distance[0, :] = np.arange(columns)
-    for i in range(1, rows):
-        for j in range(1, columns):
-            change = reference[i - 1] != hypothesis[j - 1]
-            distance[i, j] = min(distance[i - 1, j - 1] + change, distance[i - 1, j] + 1, distance[i, j - 1] + 1)
-    substitutions = deletions = insertions = 0
-    matched = [False] * len(hypothesis)
-    i, j = rows - 1, columns - 1
-    while i or j:
-        change = bool(i and j) and reference[i - 1] != hypothesis[j - 1]
-        if i and j and distance[i, j] == distance[i - 1, j - 1] + change:
-            substitutions += change
-            matched[j - 1] = not change
-            i, j = i - 1, j - 1
-        elif i and distance[i, j] == distance[i - 1, j] + 1:
-            deletions, i = deletions + 1, i - 1
-        else:
-            insertions, j = insertions + 1, j - 1
-    return EditCounts(substitutions, deletions, insertions, len(reference)), tuple(matched)
+    edited = {op.dest_pos for op in Levenshtein.editops(reference, hypothesis) if op.tag != "delete"}
+    return tuple(position not in edited for position in range(len(hypothesis)))
 
 
 def word_errors(pairs: Iterable[tuple[str, str]]) -> EditCounts:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emf.runtime import Recognizer, UsageError
 from emf.runtime.artifact.tokens import TokenTable
-from emf.runtime.guidance.biasing import Biasing, parse_phrases
+from emf.runtime.guidance.biasing import Biasing
 from tests.signals import speech_like
 
 PIECES = ("\u2581", "a", "b", "c", "\u2581a", "\u2581b", "ab", "\u2581abc", "\u2581c", "<unk>")
@@ -65,12 +65,6 @@ def test_examples(tokens: list[int], bonus: float) -> None:
 def test_phrases_that_cannot_be_matched_are_refused(phrase: str) -> None:
     with pytest.raises(UsageError, match="phrase"):
         Biasing({phrase: 1.0}, TABLE)
-
-
-def test_phrase_files() -> None:
-    assert parse_phrases(["# names", "new york\t4.5", "", "abc"]) == {"new york": 4.5, "abc": 6.0}
-    with pytest.raises(UsageError, match="line 1"):
-        parse_phrases(["abc\tmuch"])
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "modified_beam"])

@@ -146,7 +146,8 @@ def test_capitals_do_not_matter(tmp_path: Path, word: str, spelled: str) -> None
     ("word", "pieces", "message"),
     [
         ("\u2581a", ("\u2581a", "b"), "of words, found pieces"),
-        ("\u03b1\u03b2", ("\u2581a", "b"), "no character in common"),
+        ("\u03b1\u03b2", ("\u2581a", "b"), "none of 1 words that its pieces can write"),
+        ("ac", ("\u2581a", "b"), "none of 1 words that its pieces can write"),
         ("ab", ("\u2581a", "\u2581a\u2581b"), "pieces within words"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emf.runtime.speech.error_rate import count_errors, matches, normalize, word_errors
+from emf.runtime.speech.error_rate import EditCounts, count_errors, matches, normalize, word_errors
 
 WORDS = st.lists(st.sampled_from(["a", "b", "cc", "d"]), max_size=8)
 
@@ -56,6 +56,14 @@ def test_matches_are_jiwers_where_there_is_no_choice(reference: list[str], hypot
 )
 def test_matches(reference: str, hypothesis: str, expected: str) -> None:
     assert matches(reference.split(), hypothesis.split()) == tuple(digit == "1" for digit in expected)
+
+
+def test_a_recording_of_hours_is_compared_in_seconds() -> None:
+    """Twenty thousand words: a table of all pairs would take gigabytes and minutes."""
+    reference = [f"word{index * 7919 % 5003}" for index in range(20_000)]
+    hypothesis = [word for index, word in enumerate(reference) if index % 10]
+    assert count_errors(reference, hypothesis) == EditCounts(deletions=2_000, reference_length=20_000)
+    assert all(matches(reference, hypothesis))
 
 
 def test_an_empty_reference_counts_insertions() -> None:
