@@ -7,6 +7,7 @@ the end, and for all hypotheses of the beam, not only the best.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,27 +20,30 @@ from emf.runtime.arrays import Arrays, FloatArray
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.errors import AudioError
+from emf.runtime.options import check_options, option
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.utterances import Utterance
 
+ENOUGH_SECONDS = 30.0
+ENOUGH_TOKENS = 50
+ENOUGH_RATE = 0.5
+"""Tokens a second; slowly read digits have three times as many."""
+
+_LOGGER = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Utterance]], Iterable[Utterance]]
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOptions:
-    """What to record.
+    """What to record; the help of each field says what it does."""
 
-    Attributes:
-        num_samples: samples of each graph at the most.
-        seed: of the reservoirs, and of the order of utterances.
-        beam_width: of the search whose hypotheses are recorded.
-        max_seconds: of audio decoded, whole utterances until it is reached.
-    """
+    num_samples: int = option(300, "Keep this many inputs of each graph.", low=1, high=100_000)
+    seed: int = option(0, "Choose the inputs, and the order of utterances, with this seed.", low=0, high=2**31)
+    beam_width: int = option(10, "Record the hypotheses of a search of this width.", low=1, high=1000)
+    max_seconds: float = option(600.0, "Decode whole utterances until this much audio is reached.", low=0.0, high=1e6)
 
-    num_samples: int = 300
-    seed: int = 0
-    beam_width: int = 10
-    max_seconds: float = 600.0
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,11 @@ def calibrate(
         progress: wraps the loop over utterances.
 
     Raises:
-        AudioError: the audio is silence, or the model recognises nothing in it.
+        AudioError: there is no audio, it is silence, or the model recognises nothing in it.
     """
     recorders = {name: Recorder(options.num_samples, options.seed) for name in GRAPH_NAMES}
     recognizer = Recognizer.load(manifest.root, beam_width=options.beam_width, instrument=Recording(recorders))
-    digest, seconds, peak = hashlib.sha256(), 0.0, 0.0
+    digest, seconds, peak, num_tokens = hashlib.sha256(), 0.0, 0.0, 0
     files = []
     order = np.random.default_rng(options.seed).permutation(len(utterances))
     for utterance in progress([utterances[index] for index in order]):
@@ -83,26 +87,23 @@ def calibrate(
         file = {"name": utterance.path.name, "sha256": sha256_of(utterance.path)}
         files.append(file)
         digest.update(file["sha256"].encode())
-        _roll(recognizer, recorders, samples)
+        num_tokens += _roll(recognizer, recorders, samples)
     folder = utterances[0].path.parent
     require_speech(peak, str(folder))
-    if not _tokens_extended(recorders["predictor"]):
-        raise AudioError(
-            f"{folder}: expected speech that the model recognises, but it gave no token in "
-            f"{seconds:.1f} s; name audio of the model's language and domain"
-        )
+    _require_words(num_tokens, seconds, str(folder))
     description = {
         **asdict(options),
         "files": files,
         "files_sha256": digest.hexdigest(),
         "seconds": round(seconds, 3),
+        "tokens": num_tokens,
         "samples": {name: recorder.counts() for name, recorder in recorders.items()},
     }
     return CalibrationSet({name: recorder.samples() for name, recorder in recorders.items()}, description)
 
 
-def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: FloatArray) -> None:
-    """Decode one utterance from its first chunk through its flush."""
+def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: FloatArray) -> int:
+    """Decode one utterance from its first chunk through its flush; how many tokens were recognised."""
     geometry = recognizer.transducer.manifest.geometry
 
     def decode(flush: bool) -> None:
@@ -117,8 +118,27 @@ def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: Fl
     decode(flush=False)
     stream.input_finished()
     decode(flush=True)
+    return len(recognizer.get_result(stream).token_ids)
 
 
-def _tokens_extended(recorder: Recorder) -> int:
-    """Calls of the predictor beyond the one that starts every search."""
-    return sum(reservoir.offered for reservoir in recorder.reservoirs.values()) - 1
+def _require_words(num_tokens: int, seconds: float, where: str) -> None:
+    """Refuse audio in which nothing is recognised, and warn of audio in which hardly anything is.
+
+    The calls of the predictor would not tell: a beam search extends hypotheses that it drops again.
+
+    Raises:
+        AudioError: no token was recognised.
+    """
+    if not num_tokens:
+        raise AudioError(
+            f"{where}: expected speech that the model recognises, but it gave no token in "
+            f"{seconds:.1f} s; name audio of the model's language and domain"
+        )
+    if seconds < ENOUGH_SECONDS or num_tokens < ENOUGH_TOKENS or num_tokens < ENOUGH_RATE * seconds:
+        _LOGGER.warning(
+            "%s: %d tokens recognised in %.1f s are little to calibrate on, and the variant may lose words that the "
+            "float model hears; name at least a minute of speech, and compare the variants with emf-report",
+            where,
+            num_tokens,
+            seconds,
+        )

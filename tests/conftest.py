@@ -1,5 +1,8 @@
 """Fixtures that are expensive to make, made once; and how hypothesis searches: the same way every time."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,3 +61,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
         return made[name]
 
     return export
+
+
+@pytest.fixture(scope="session")
+def demo_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model exported for both engines, for what a random model cannot show. Not to be changed by tests."""
+    root = tmp_path_factory.mktemp("demo") / "artifact"
+    # In a process of its own, unobserved: where coverage is measured, an export would take many times as long.
+    unobserved = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    command = [sys.executable, "-m", "tests.make_demo_artifact", str(root)]
+    subprocess.run(command, check=True, capture_output=True, env=unobserved, cwd=Path(__file__).parent.parent)
+    return root

@@ -1,5 +1,6 @@
 """Calibration sees what a running stream sees."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import soundfile
 from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
 from emf.quantize.corpus import read_corpus
 from emf.quantize.recording import STAGE_SHARES, Reservoir
-from emf.runtime import AudioError
+from emf.runtime import AudioError, UsageError
+from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.speech.utterances import read_speech_manifest
@@ -71,6 +73,41 @@ def test_silence_is_refused(tiny_artifact: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
     with pytest.raises(AudioError, match="expected speech, found silence"):
         calibrate(read_manifest(tiny_artifact), read_corpus(tmp_path), CalibrationOptions(8))
+
+
+def noise(seconds: float) -> FloatArray:
+    return np.random.default_rng(0).normal(0.0, 0.1, max(1, round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+@pytest.mark.parametrize("samples", [noise(5.0), noise(0.0)], ids=["white noise", "one sample"])
+def test_audio_in_which_nothing_is_recognised_is_refused(
+    demo_artifact: Path, tmp_path: Path, samples: FloatArray
+) -> None:
+    """A beam search calls the predictor all the same, so its calls do not tell."""
+    soundfile.write(tmp_path / "noise.wav", samples, SAMPLE_RATE)
+    with pytest.raises(AudioError, match="expected speech that the model recognises"):
+        calibrate(read_manifest(demo_artifact), read_corpus(tmp_path), CalibrationOptions(8))
+
+
+def test_little_speech_among_noise_is_warned_of(
+    demo_artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shortest = min(read_corpus(None), key=lambda utterance: utterance.path.stat().st_size)
+    shutil.copy(shortest.path, tmp_path)
+    soundfile.write(tmp_path / "noise.wav", noise(5.0), SAMPLE_RATE)
+    recorded = calibrate(read_manifest(demo_artifact), read_corpus(tmp_path), CalibrationOptions(8))
+    assert 0 < recorded.description["tokens"] < 50
+    assert "are little to calibrate on" in caplog.text
+
+
+def test_the_bundled_speech_is_enough(demo_artifact: Path, caplog: pytest.LogCaptureFixture) -> None:
+    calibrate(read_manifest(demo_artifact), read_corpus(None), CalibrationOptions(8))
+    assert not caplog.records
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="expected num_samples from 1 to 100000"):
+        CalibrationOptions(0)
 
 
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:

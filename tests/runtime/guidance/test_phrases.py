@@ -59,7 +59,8 @@ def test_what_is_no_phrases_with_scores_is_a_usage_error(phrases: Any) -> None:
 
 
 def test_numbers_of_numpy_are_taken() -> None:
-    assert check_phrases({"abc": np.float32(2.5), "b": np.int64(3)}) == (("abc", 2.5), ("b", 3.0))
+    phrases: dict[str, Any] = {"abc": np.float32(2.5), "b": np.int64(3)}
+    assert check_phrases(phrases) == (("abc", 2.5), ("b", 3.0))
 
 
 def test_streams_that_ask_for_the_same_phrases_share_them() -> None:
