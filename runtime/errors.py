@@ -52,3 +52,13 @@ class UsageError(EmfError, ValueError):
 
 class ToleranceError(EmfError, ArithmeticError):
     """A check failed: two computations of the same tensor or text differ by more than allowed."""
+
+
+def require(value: object, kind: type | tuple[type, ...], expected: str) -> None:
+    """Refuse a value of another type where a caller may pass anything.
+
+    Raises:
+        UsageError: naming what was expected, and the type that came.
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"expected {expected}, found {type(value).__name__}")

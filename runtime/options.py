@@ -6,6 +6,8 @@ Checks, command-line flags and the table in the documentation are made from thes
 import math
 from dataclasses import Field, dataclass, field, fields, replace
 from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from emf.runtime.errors import UsageError
@@ -50,13 +52,17 @@ class Option:
 
     def allows(self, value: object) -> bool:
         """Whether a value lies within the bounds, is finite and of the right type."""
-        if self.choices:
-            return value in self.choices
-        if self.kind not in (int, float):
-            return True
+        if self.kind is Path:
+            return isinstance(value, str | PathLike)
+        if self.kind is str:
+            return isinstance(value, str) and (not self.choices or value in self.choices)
         if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
             return False
-        return self.low <= float(value) <= self.high and self.above < float(value) < math.inf
+        try:
+            number = float(value)
+        except OverflowError:
+            return False
+        return self.low <= number <= self.high and self.above < number < math.inf
 
 
 def option(default: Any, help: str, *, kind: type | None = None, group: str = "options", **bounds: Any) -> Any:
@@ -80,12 +86,18 @@ def stated_options(options: Any) -> dict[str, tuple[Field[Any], Option]]:
 def check_options(options: Any) -> None:
     """Refuse values that make no sense; a default of `None` or infinity makes sense.
 
+    Numbers of other types, such as numpy's, become Python's own.
+
     Raises:
         UsageError: naming the field, what it may be and what was found.
     """
     for name, (one, stated) in stated_options(options).items():
         value = getattr(options, name)
-        if (value is None or value == math.inf) and value == one.default:
+        if value is None and one.default is None:
+            continue
+        if isinstance(value, Real) and value == one.default == math.inf:
             continue
         if not stated.allows(value):
-            raise UsageError(f"expected {name} {stated.range}, found {value!r:.60}")
+            raise UsageError(f"expected {name} {stated.range or stated.kind.__name__}, found {value!r:.60}")
+        if stated.kind in (int, float):
+            object.__setattr__(options, name, stated.kind(value))

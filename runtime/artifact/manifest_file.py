@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, replace
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ from emf.runtime.artifact.manifest import (
     TensorSpec,
     Vocabulary,
 )
-from emf.runtime.errors import ArtifactError, ArtifactNotFound
+from emf.runtime.errors import ArtifactError, ArtifactNotFound, require
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -49,6 +50,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         ArtifactNotFound: the folder, the manifest or a file of it is missing.
         ArtifactError: the manifest is damaged, inconsistent, or of another schema.
     """
+    require(folder, (str, PathLike), "the path of an artifact")
     root = Path(folder)
     path = root / MANIFEST_NAME
     if not path.is_file():

@@ -5,12 +5,13 @@ Source of the form: the `ngram-format` manual page of SRILM.
 
 import re
 from array import array
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import UsageError, require
 from emf.runtime.guidance.ngrams import Ngrams, Rows
 
 MAX_BYTES = 8 * 2**30
@@ -30,6 +31,7 @@ def read_arpa(path: str | Path) -> Ngrams:
     Raises:
         UsageError: there is no such file, it is too large, or it is not of the form.
     """
+    require(path, (str, PathLike), "the path of a language model in ARPA form")
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"{path}: expected a language model in ARPA form, but there is no such file")

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from emf.runtime.artifact.byte_fallback import read_spelling
 from emf.runtime.artifact.tokens import WORD_BOUNDARY, TokenTable
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import UsageError, require
 from emf.runtime.guidance.arpa import read_arpa
 from emf.runtime.guidance.ngrams import SENTENCE_START, Ngrams
+from emf.runtime.options import check_options, option
 
 DEFAULT_WEIGHT = 0.3
 MAX_WEIGHT = 10.0
@@ -33,19 +34,23 @@ class LanguageModel:
     Attributes:
         ngrams: the model.
         weight: multiplies the natural logarithm of a word's probability.
-        word_score: added for every word; positive values give fewer deletions.
+        word_score: added for every word.
     """
 
     ngrams: Ngrams
-    weight: float = DEFAULT_WEIGHT
-    word_score: float = 0.0
+    weight: float = option(
+        DEFAULT_WEIGHT, "Multiply the language model's logarithms by this.", low=0.0, high=MAX_WEIGHT
+    )
+    word_score: float = option(
+        0.0,
+        "Add this for every word with a language model; positive values give fewer deletions.",
+        low=-MAX_WORD_SCORE,
+        high=MAX_WORD_SCORE,
+    )
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.weight <= MAX_WEIGHT:
-            raise UsageError(f"expected a language model weight from 0 to {MAX_WEIGHT:.0f}, found {self.weight}")
-        if not -MAX_WORD_SCORE <= self.word_score <= MAX_WORD_SCORE:
-            limit = f"-{MAX_WORD_SCORE:.0f} to {MAX_WORD_SCORE:.0f}"
-            raise UsageError(f"expected a word score from {limit}, found {self.word_score}")
+        require(self.ngrams, Ngrams, "n-grams, such as LanguageModel.read(path) gives")
+        check_options(self)
 
     @classmethod
     def read(cls, path: str | Path, weight: float = DEFAULT_WEIGHT, word_score: float = 0.0) -> "LanguageModel":

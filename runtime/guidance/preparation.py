@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from emf.runtime.artifact.tokens import TokenTable
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import require
 from emf.runtime.guidance.biasing import Biasing
 from emf.runtime.guidance.fusion import Fusion, LanguageModel
 from emf.runtime.guidance.phrases import PhraseFile, check_phrases
@@ -41,10 +41,7 @@ class Preparation:
         Raises:
             UsageError: no language model, or one of no use with this vocabulary.
         """
-        if not isinstance(model, LanguageModel):
-            raise UsageError(
-                f"expected a LanguageModel, found {type(model).__name__}; read one with LanguageModel.read(path)"
-            )
+        require(model, LanguageModel, "a language model, such as LanguageModel.read(path) gives")
         return self._fusion(model)
 
     def _make_biasing(self, phrases: tuple[tuple[str, float], ...]) -> Biasing:

@@ -1,14 +1,17 @@
 """The recognizer: an artifact opened in a backend, and the loop that turns streams into text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 import numpy.typing as npt
 
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.tokens import TokenTable, load_tokens
+from emf.runtime.errors import require
 from emf.runtime.guidance.fusion import LanguageModel
 from emf.runtime.guidance.guidance import Guidance
 from emf.runtime.guidance.preparation import Preparation
@@ -21,7 +24,7 @@ from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.recognition.reading import read_result
 from emf.runtime.recognition.result import Result
 from emf.runtime.recognition.snapshot import restore_snapshot
-from emf.runtime.recognition.stream import Stream
+from emf.runtime.recognition.stream import Stream, require_stream
 from emf.runtime.recognition.stream_settings import StreamSettings, stream_settings
 from emf.runtime.recognition.stream_state import StreamState
 from emf.runtime.recognition.thread_crew import ThreadCrew
@@ -136,6 +139,7 @@ class Recognizer:
         instrument: Instrument | None = None,
     ) -> "Recognizer":
         """As `load`, with the options as one value."""
+        require(endpoint, (EndpointRules, NoneType), "EndpointRules for endpoints")
         manifest = read_manifest(artifact)
         open_model = partial(
             open_transducer,
@@ -189,6 +193,7 @@ class Recognizer:
             SnapshotError: the bytes are damaged, foreign, or of another model, precision, frontend or
                 language model.
         """
+        require(blob, (bytes, bytearray, memoryview), "the bytes of a snapshot")
         identity = dict(self.settings.identity)
         if allow_other_precision:
             del identity["precision"]
@@ -201,6 +206,7 @@ class Recognizer:
         OpenVINO compiles its graphs for more sizes of batch; ONNX Runtime opens them again for a crew of threads, and
         finds the memory that its operators need. It takes some seconds for the base model.
         """
+        require(num_streams, Integral, "a number of streams")
         if self._crew_for(num_streams) is None:
             self.transducer.warm_up(num_streams, self.options.beam_width)
         end_sample = self.settings.extractor.end_sample
@@ -213,6 +219,7 @@ class Recognizer:
 
     def is_ready(self, stream: Stream) -> bool:
         """Whether `decode_streams` has something to do for this stream."""
+        require_stream(stream)
         return stream.is_ready
 
     def decode_streams(self, streams: Sequence[Stream]) -> None:
@@ -220,6 +227,9 @@ class Recognizer:
 
         An error leaves every stream as it was.
         """
+        require(streams, Iterable, "a list of streams")
+        for stream in streams:
+            require_stream(stream)
         ready = [stream for stream in dict.fromkeys(streams) if stream.is_ready]
         if not ready:
             return
@@ -236,10 +246,12 @@ class Recognizer:
 
     def get_result(self, stream: Stream) -> Result:
         """What the stream's current segment says so far."""
+        require_stream(stream)
         return read_result(stream, self._spelling, self.options)
 
     def is_endpoint(self, stream: Stream) -> bool:
         """Whether the segment has ended by the recognizer's `EndpointRules`; call `reset` to begin the next."""
+        require_stream(stream)
         return self.endpoint is not None and self.endpoint.end_segment(stream.state, self.seconds_per_frame)
 
     def reset(self, stream: Stream) -> None:
@@ -248,6 +260,7 @@ class Recognizer:
         At an endpoint this changes nothing of the text to come; elsewhere, hypotheses that disagree
         with the text committed are dropped.
         """
+        require_stream(stream)
         stream.state.begin_segment()
         stream.transcript = Transcript()
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.samples import check_sample_rate, to_mono_float
-from emf.runtime.errors import AudioError, UsageError
+from emf.runtime.errors import AudioError, UsageError, require
 from emf.runtime.recognition.snapshot import take_snapshot
 from emf.runtime.recognition.stream_settings import StreamSettings
 from emf.runtime.recognition.stream_state import StreamState
@@ -77,3 +77,12 @@ class Stream:
     def is_final(self) -> bool:
         """Whether the audio has ended and all of it is decoded."""
         return self.state.audio.finished and not self.is_ready
+
+
+def require_stream(stream: object) -> None:
+    """Refuse what is no stream.
+
+    Raises:
+        UsageError: naming what came.
+    """
+    require(stream, Stream, "a stream, such as Recognizer.create_stream gives")

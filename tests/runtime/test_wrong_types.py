@@ -1,0 +1,67 @@
+"""Whatever a caller passes, what comes is an `EmfError`, at once; numbers of other libraries are taken."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emf.runtime import EmfError, LanguageModel, Recognizer, UsageError
+from emf.runtime.recognition.options import RecognizerOptions
+from emf.runtime.search.options import SearchOptions
+
+WRONG: list[Any] = [2.5, object(), [], b"x", True, np.array([1, 2]), 1 + 2j, "\0"]
+CALLS: dict[str, Callable[[Recognizer, Any], object]] = {
+    "phrases": lambda r, value: r.create_stream(phrases=value),
+    "language_model": lambda r, value: r.create_stream(language_model=value),
+    "restore_stream": lambda r, value: r.restore_stream(value),
+    "decode_streams": lambda r, value: r.decode_streams([value]),
+    "get_result": lambda r, value: r.get_result(value),
+    "is_ready": lambda r, value: r.is_ready(value),
+    "is_endpoint": lambda r, value: r.is_endpoint(value),
+    "reset": lambda r, value: r.reset(value),
+    "LanguageModel": lambda _, value: LanguageModel(value),
+    "artifact": lambda _, value: Recognizer.load(value),
+    "endpoint": lambda r, value: Recognizer.load(r.transducer.manifest.root, endpoint=value),
+}
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_artifact: Path) -> Recognizer:
+    return Recognizer.load(tiny_artifact, num_threads=1, beam_width=2)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_calls(recognizer: Recognizer, name: str, value: Any) -> None:
+    with pytest.raises(EmfError):
+        CALLS[name](recognizer, value)
+
+
+@pytest.mark.parametrize("name", list(RecognizerOptions.__dataclass_fields__))
+@pytest.mark.parametrize("value", [object(), {}, [], b"x", True, np.array([1, 2]), 1 + 2j, 10**400, math.nan], ids=repr)
+def test_options(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"expected {name} "):
+        RecognizerOptions(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("beam_width", 2.5), ("stable_delay", "1"), ("num_threads", 1.0)])
+def test_numbers_of_the_wrong_kind(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"expected {name} from"):
+        RecognizerOptions(**{name: value})
+
+
+def test_phrases_and_models_by_name(tiny_artifact: Path) -> None:
+    wrong: dict[str, Any]
+    for wrong in ({"phrases": ["one"]}, {"language_model": "x.arpa"}, {"endpoint": 1.2}):
+        with pytest.raises(UsageError, match="expected"):
+            Recognizer.load(tiny_artifact, **wrong)
+
+
+def test_numbers_of_numpy_become_plain() -> None:
+    given: dict[str, Any] = {"beam_width": np.int64(4), "beam_threshold": np.float32(4), "step_max_tokens": np.uint8(9)}
+    options = SearchOptions(**given)
+    assert options == SearchOptions(beam_width=4, beam_threshold=4.0, step_max_tokens=9)
+    assert {type(getattr(options, name)) for name in given} == {int, float}
