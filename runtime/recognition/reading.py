@@ -1,6 +1,8 @@
 """What a stream's state says as a `Result`."""
 
-from emf.runtime.recognition.result import Alternative, Result
+from dataclasses import replace
+
+from emf.runtime.recognition.result import Alternative, Result, Word
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.transcript import Spelling
 from emf.runtime.search.methods import end_words
@@ -27,7 +29,7 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         tokens=whole.tokens,
         timestamps=whole.timestamps,
         log_probs=whole.log_probs,
-        words=whole.words(spelling),
+        words=_within(whole.words(spelling), stream.duration),
         score=search.best.score,
         is_final=is_final,
         stable_text=whole.text if is_final else committed.text,
@@ -35,3 +37,10 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         start_time=clock.segment_start * spelling.seconds_per_frame,
         nbest=tuple(Alternative(continued(committed.text, h.tokens), h.score) for h in search.hypotheses),
     )
+
+
+def _within(words: tuple[Word, ...], duration: float | None) -> tuple[Word, ...]:
+    """No word lies behind the end of audio that has ended: frames, and the silence appended to it, reach further."""
+    if duration is None or not words or words[-1].end <= duration:
+        return words
+    return tuple(replace(word, start=min(word.start, duration), end=min(word.end, duration)) for word in words)
