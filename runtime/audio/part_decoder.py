@@ -19,6 +19,7 @@ from emf.runtime.errors import AudioError
 _LOGGER = logging.getLogger(__name__)
 _KNOWN_BY_NAME = {".gsm", ".vox", ".au", ".snd"}
 """Formats without a header, which libsndfile tells by the name."""
+_RAW = {".raw", ".pcm"}
 _LONGEST_HEADER = 8192
 _TRULY_EMPTY = {"OGG", "FLAC", "MP3", "WAV", "WAVEX"}
 """Formats of which audio is found whatever the header says; large ones without it are tags alone."""
@@ -56,7 +57,7 @@ class PartDecoder:
             self._sound = _Forward(source)
         except soundfile.SoundFileError as error:
             raise AudioError(
-                f"expected a format that libsndfile reads ({_reason(error)}); convert it to WAV"
+                f"expected a sound file that libsndfile reads, but: {_reason(error)}; convert it to WAV"
             ) from error
         self._source = source
         self.sample_rate = check_sample_rate(self._sound.samplerate)
@@ -122,10 +123,12 @@ def open_part(file: BinaryIO, path: Path, part: SoundPart) -> PartDecoder:
     """
     try:
         return PartDecoder(PartFile(file, part), part.surplus)
-    except AudioError:
-        if part.start or path.suffix.lower() not in _KNOWN_BY_NAME:
-            raise
-        return PartDecoder(str(path))
+    except AudioError as error:
+        if not part.start and path.suffix.lower() in _KNOWN_BY_NAME:
+            return PartDecoder(str(path))
+        if path.suffix.lower() in _RAW:
+            raise AudioError(f"{error}, or give raw audio to emf-transcribe on standard input") from error
+        raise
 
 
 def decode(file: BinaryIO, path: Path, channel: int | None, seconds: float) -> Iterator[tuple[int, FloatArray]]:
@@ -155,7 +158,7 @@ def decode(file: BinaryIO, path: Path, channel: int | None, seconds: float) -> I
         rate = rate or decoder.sample_rate
         resampler = Resampler(decoder.sample_rate, rate)
         for block in decoder.blocks(seconds):
-            yield rate, resampler(to_mono_float(_one_channel(block, channel)))
+            yield rate, resampler(to_mono_float(one_channel(block, channel)))
         if decoder.sample_rate != rate:
             yield rate, resampler(np.zeros(0, np.float32), last=True)
         read += decoder.frames / decoder.sample_rate
@@ -166,7 +169,12 @@ def decode(file: BinaryIO, path: Path, channel: int | None, seconds: float) -> I
         _LOGGER.warning("%s: %s; %.2f s of audio are read", path, "; ".join(notes), read)
 
 
-def _one_channel(block: FloatArray, channel: int | None) -> FloatArray:
+def one_channel(block: FloatArray, channel: int | None) -> FloatArray:
+    """A channel of shape (frames, channels), from 0; `None` takes the mean of all.
+
+    Raises:
+        AudioError: there is no such channel.
+    """
     if channel is None:
         return np.asarray(block.mean(axis=1), np.float32)
     if not 0 <= channel < block.shape[1]:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from emf.runtime.audio.sound_part import SoundPart
 
-_NO_LENGTH_KNOWN = 0x7FF00000
+NO_LENGTH_KNOWN = 0x7FF00000
 """Programs that write into a pipe state this size or a larger one."""
 
 
@@ -42,7 +42,7 @@ def _wave(file: BinaryIO, start: int, size: int) -> SoundPart | None:
     if data is None:
         return SoundPart(start, size)
     there = size - data.offset - 8
-    unknown = data.size >= _NO_LENGTH_KNOWN
+    unknown = data.size >= NO_LENGTH_KNOWN
     if data.size == 0 and there and chunks[-1].end < size - 1:
         return _repaired(file, start, data, size, order)
     if data.size > there:

@@ -51,7 +51,7 @@ def check_sound_file(path: str | Path) -> None:
 
 
 def read_stream(source: BinaryIO, sample_rate: int, channel: int | None = None) -> Iterator[tuple[int, FloatArray]]:
-    """Read standard input: raw PCM as it comes, see `read_raw_blocks`; a sound file once it has ended.
+    """Read standard input: raw PCM and live WAV as they come, every other sound file once it has ended.
 
     Args:
         source: where to read.
@@ -65,14 +65,20 @@ def read_stream(source: BinaryIO, sample_rate: int, channel: int | None = None) 
         AudioError: see `read_blocks`.
     """
     from emf.runtime.audio.part_decoder import decode
+    from emf.runtime.audio.wav_stream import read_header, read_pcm
 
     start, is_sound_file = read_start(source)
     if not is_sound_file:
         yield from read_raw_blocks(source, sample_rate, start=start)
         return
     name = "standard input"
-    with errors_of(name), kept(source, start) as file:
-        yield from decode(file, Path(name), channel, 1.0)
+    with errors_of(name):
+        start, live = read_header(source, start)
+        if live is not None:
+            yield from read_pcm(source, live, channel)
+            return
+        with kept(source, start) as file:
+            yield from decode(file, Path(name), channel, 1.0)
 
 
 def read_raw_blocks(

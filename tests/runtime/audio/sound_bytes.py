@@ -22,7 +22,7 @@ def encoded(form: str, subtype: str | None = None, samples: FloatArray = AUDIO, 
 def wav(data: bytes, size: int | None = None, riff_size: int | None = None) -> bytes:
     """16-bit mono at 16 kHz, with sizes that may be wrong."""
     size = len(data) if size is None else size
-    riff_size = 36 + size if riff_size is None else riff_size
+    riff_size = min(36 + size, 0xFFFFFFFF) if riff_size is None else riff_size
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", riff_size, b"WAVE", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16)
     return head + struct.pack("<4sI", b"data", size) + data
 

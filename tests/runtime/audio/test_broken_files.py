@@ -184,7 +184,7 @@ def test_a_file_of_which_nothing_can_be_read_is_refused(read: Read) -> None:
 @pytest.mark.parametrize("name", ["speech.raw", "speech.RAW", "speech", "speech.txt"])
 def test_the_content_and_not_the_name_tells_the_format(read: Read, name: str) -> None:
     assert len(read(wav(pcm()), name)) == len(AUDIO)
-    with pytest.raises(AudioError, match="expected a format that libsndfile reads"):
+    with pytest.raises(AudioError, match="expected a sound file that libsndfile reads"):
         read(pcm(), name)
 
 
