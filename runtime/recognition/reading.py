@@ -29,7 +29,7 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         tokens=whole.tokens,
         timestamps=whole.timestamps,
         log_probs=whole.log_probs,
-        words=_within(whole.words(spelling), stream.duration),
+        words=_within(whole.words(spelling), stream.duration, spelling.seconds_per_frame),
         score=search.best.score,
         is_final=is_final,
         stable_text=whole.text if is_final else committed.text,
@@ -39,8 +39,12 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
     )
 
 
-def _within(words: tuple[Word, ...], duration: float | None) -> tuple[Word, ...]:
-    """No word lies behind the end of audio that has ended: frames, and the silence appended to it, reach further."""
+def _within(words: tuple[Word, ...], duration: float | None, frame: float) -> tuple[Word, ...]:
+    """No word lies behind the end of audio that has ended: frames, and the silence appended to it, reach further.
+
+    A word that would begin there gets the last frame, as a word has a length; all in seconds.
+    """
     if duration is None or not words or words[-1].end <= duration:
         return words
-    return tuple(replace(word, start=min(word.start, duration), end=min(word.end, duration)) for word in words)
+    latest = max(duration - frame, 0.0)
+    return tuple(replace(word, start=min(word.start, latest), end=min(word.end, duration)) for word in words)
