@@ -56,6 +56,11 @@ class Resampler:
         self._history = np.concatenate([self._history, samples])[-self._history_length :]
 
     @property
+    def seconds_taken(self) -> float | None:
+        """Length of the audio that came; `None` where it passes through, uncounted."""
+        return None if self._stream is None else self._consumed / self.source_rate
+
+    @property
     def _history_length(self) -> int:
         """Samples of the input that are remembered at the most."""
         return int(HISTORY_SECONDS * self.source_rate) + self._period

@@ -8,15 +8,20 @@ import numpy as np
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.resampler import Resampler
-from emf.runtime.audio.samples import check_sample_rate, to_mono_float
-from emf.runtime.errors import AudioError
+from emf.runtime.audio.samples import to_mono_float
+from emf.runtime.audio.sound_parts import read_start, sound_parts
+from emf.runtime.audio.sound_source import errors_of, kept, open_sound
 
 
 def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1.0) -> Iterator[tuple[int, FloatArray]]:
-    """Read a sound file block by block.
+    """Read a sound file block by block, until nothing comes.
+
+    A file that breaks off, or holds what cannot be read, gives what is there; a logged warning says what is missing.
+    Several recordings in one file, such as chained Ogg or joined MP3, are read one behind the other, at the sample
+    rate of the first.
 
     Args:
-        path: any format that libsndfile reads.
+        path: any format that libsndfile reads; also a named pipe, which is read to its end first.
         channel: the channel to take, from 0; `None` takes the mean of all.
         seconds: length of a block.
 
@@ -24,40 +29,79 @@ def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1
         Sample rate in Hz and mono samples.
 
     Raises:
-        AudioError: the file is missing, is not audio, breaks off, or lacks the channel.
+        AudioError: the file is missing, may not be read, is not audio, has none that can be read, or lacks the channel.
     """
-    import soundfile  # a service that is sent samples does without
+    from emf.runtime.audio.part_decoder import decode  # a service that is sent samples does without libsndfile
 
-    if not Path(path).is_file():
-        raise AudioError(f"{path}: expected a sound file, but there is no such file")
-    try:
-        with soundfile.SoundFile(str(path)) as sound:
-            rate = check_sample_rate(sound.samplerate)
-            if channel is not None and not 0 <= channel < sound.channels:
-                raise AudioError(f"{path}: expected a channel from 0 to {sound.channels - 1}, found {channel}")
-            for block in sound.blocks(max(int(rate * seconds), 1), dtype="float32", always_2d=True):
-                yield rate, to_mono_float(block if channel is None else block[:, channel])
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{path}: expected a format that libsndfile reads ({error}); convert it to WAV") from error
-    except AudioError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise AudioError(f"{path}: {error}") from error
+    with open_sound(Path(path)) as file:
+        yield from decode(file, Path(path), channel, seconds)
 
 
-def read_raw_blocks(source: BinaryIO, sample_rate: int, seconds: float = 0.1) -> Iterator[tuple[int, FloatArray]]:
+def check_sound_file(path: str | Path) -> None:
+    """Open a sound file and read no audio; a pipe is left alone.
+
+    Raises:
+        AudioError: see `read_blocks`.
+    """
+    from emf.runtime.audio.part_decoder import open_part
+
+    if not Path(path).is_fifo():
+        with open_sound(Path(path)) as file:
+            open_part(file, Path(path), sound_parts(file, Path(path).suffix)[0])
+
+
+def read_stream(source: BinaryIO, sample_rate: int, channel: int | None = None) -> Iterator[tuple[int, FloatArray]]:
+    """Read standard input: raw PCM and live WAV as they come, every other sound file once it has ended.
+
+    Args:
+        source: where to read.
+        sample_rate: of raw PCM, in Hz.
+        channel: see `read_blocks`; raw PCM has one.
+
+    Yields:
+        Sample rate in Hz and mono samples.
+
+    Raises:
+        AudioError: see `read_blocks`.
+    """
+    from emf.runtime.audio.part_decoder import decode
+    from emf.runtime.audio.wav_stream import read_header, read_pcm
+
+    start, is_sound_file = read_start(source)
+    if not is_sound_file:
+        yield from read_raw_blocks(source, sample_rate, start=start)
+        return
+    name = "standard input"
+    with errors_of(name):
+        start, live = read_header(source, start)
+        if live is not None:
+            yield from read_pcm(source, live, channel)
+            return
+        with kept(source, start) as file:
+            yield from decode(file, Path(name), channel, 1.0)
+
+
+def read_raw_blocks(
+    source: BinaryIO, sample_rate: int, seconds: float = 0.1, start: bytes = b""
+) -> Iterator[tuple[int, FloatArray]]:
     """Read 16-bit little-endian mono PCM, as it comes, until it ends; an odd last byte is dropped.
+
+    Args:
+        source: where to read.
+        sample_rate: in Hz.
+        seconds: length of a block.
+        start: what was read of it before.
 
     Yields:
         Sample rate in Hz and mono samples.
     """
     size = 2 * max(int(sample_rate * seconds), 1)
-    rest = b""
-    while data := source.read(size):
-        data = rest + data
+    data = start or source.read(size)
+    while data:
         even = len(data) // 2 * 2
-        rest = data[even:]
         yield sample_rate, to_mono_float(np.frombuffer(data[:even], "<i2").astype(np.int16))
+        more = source.read(size)
+        data = data[even:] + more if more else b""
 
 
 def read_resampled(path: str | Path, sample_rate: int, most: int | None = None) -> FloatArray:

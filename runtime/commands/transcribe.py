@@ -7,21 +7,20 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.sound_files import read_blocks, read_raw_blocks
+from emf.runtime.audio.sound_files import check_sound_file, read_blocks, read_stream
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
-from emf.runtime.errors import AudioError
+from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.result import Result
 from emf.runtime.speech.error_rate import word_errors
-from emf.runtime.speech.subtitles import to_srt, to_vtt
+from emf.runtime.speech.subtitles import join_documents, to_srt, to_vtt
 from emf.runtime.speech.transcription import Transcription, transcribe_recordings
 from emf.runtime.speech.utterances import Utterance, gather_utterances, read_speech_manifest
 
 STANDARD_INPUT = Path("-")
+_NAMES_OF_STANDARD_INPUT = {STANDARD_INPUT, Path("/dev/stdin"), Path("/dev/fd/0")}
 
 
 def make_parser() -> CommandParser:
@@ -37,7 +36,8 @@ def make_parser() -> CommandParser:
         "audio",
         nargs="+",
         type=Path,
-        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for raw audio.",
+        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for standard input: raw audio or a "
+        "sound file.",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -55,7 +55,7 @@ def make_parser() -> CommandParser:
         "--raw-rate",
         type=bounded(int, 1000, 768_000),
         default=16_000,
-        help="Read - at this rate, Hz (16-bit PCM, mono). Default: 16000.",
+        help="Read raw audio from - at this rate, Hz (16-bit PCM, mono). Default: 16000.",
     )
     sound.add_argument(
         "--batch-size", type=bounded(int, 1, 1024), default=8, help="Decode this many files at once. Default: 8."
@@ -70,8 +70,7 @@ def make_parser() -> CommandParser:
 def _work(options: argparse.Namespace) -> Outcome:
     utterances = gather_utterances(options.audio)
     references = _references(options.reference, utterances) if options.reference else None
-    for utterance in utterances:
-        _check_audio(utterance.path)
+    _check_audio(utterances)
     endpoint = EndpointRules() if options.endpoints else None
     recognizer = read_decoding(options).open(options.artifact, endpoint=endpoint)
     size = 1 if options.partial else options.batch_size
@@ -99,28 +98,30 @@ def _work(options: argparse.Namespace) -> Outcome:
 def _blocks(path: Path, options: argparse.Namespace) -> Iterable[tuple[int, FloatArray]]:
     if path != STANDARD_INPUT:
         return read_blocks(path, options.channel)
-    return read_raw_blocks(sys.stdin.buffer, options.raw_rate)
+    return read_stream(sys.stdin.buffer, options.raw_rate, options.channel)
 
 
-def _check_audio(path: Path) -> None:
+def _check_audio(utterances: Sequence[Utterance]) -> None:
     """Fail before the model is loaded."""
-    if path == STANDARD_INPUT:
-        return
-    try:
-        soundfile.info(str(path))
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        problem = error if path.is_file() else "there is no such file"
-        raise AudioError(f"{path}: expected a sound file that libsndfile reads, but {problem}") from error
+    if sum(utterance.path in _NAMES_OF_STANDARD_INPUT for utterance in utterances) > 1:
+        raise UsageError("expected standard input once, found it several times; it gives its audio to one reader alone")
+    for utterance in utterances:
+        if utterance.path != STANDARD_INPUT:
+            check_sound_file(utterance.path)
 
 
 def _references(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
-    by_path = {u.path.resolve(): u.transcript or "" for u in read_speech_manifest(manifest)}
-    missing = [str(u.path) for u in utterances if u.path.resolve() not in by_path]
+    """The transcript of each utterance: the rows of a recording in their order, the last one for all that follow."""
+    rows: dict[Path, list[str]] = {}
+    for row in read_speech_manifest(manifest):
+        rows.setdefault(row.path.resolve(), []).append(row.transcript or "")
+    missing = [str(u.path) for u in utterances if u.path.resolve() not in rows]
     if missing:
         raise AudioError(
             f"{manifest}: expected a transcript of every file, {missing[0]} has none ({len(missing)} in all)"
         )
-    return [by_path[u.path.resolve()] for u in utterances]
+    transcripts = [rows[u.path.resolve()] for u in utterances]
+    return [found.pop(0) if len(found) > 1 else found[0] for found in transcripts]
 
 
 def _partial_display() -> Callable[[Result], None]:
@@ -156,8 +157,8 @@ def _as_text(done: Sequence[Transcription], document: dict[str, Any]) -> str:
 _FORMATS: dict[str, Callable[[Sequence[Transcription], dict[str, Any]], str]] = {
     "text": _as_text,
     "json": lambda _, document: json.dumps(document, ensure_ascii=False, allow_nan=False),
-    "srt": lambda done, _: "\n".join(to_srt(t.words) for t in done).rstrip("\n"),
-    "vtt": lambda done, _: "\n".join(to_vtt(t.words) for t in done).rstrip("\n"),
+    "srt": lambda done, _: join_documents([(str(t.path), to_srt(t.words, t.duration_s)) for t in done]).rstrip("\n"),
+    "vtt": lambda done, _: join_documents([(str(t.path), to_vtt(t.words, t.duration_s)) for t in done]).rstrip("\n"),
 }
 
 

@@ -1,9 +1,10 @@
 """What a stream's state says as a `Result`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from emf.runtime.artifact.byte_fallback import read_spelling
-from emf.runtime.recognition.result import Alternative, Result
+from emf.runtime.recognition.result import Alternative, Result, Word
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.transcript import Spelling
 from emf.runtime.search.methods import end_words
@@ -33,7 +34,7 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         tokens=whole.tokens,
         timestamps=whole.timestamps,
         log_probs=whole.log_probs,
-        words=whole.words(spelling),
+        words=_within(whole.words(spelling), stream.duration, spelling.seconds_per_frame),
         score=search.best.score,
         is_final=is_final,
         stable_text=whole.text if is_final else committed.text,
@@ -41,3 +42,14 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> R
         start_time=clock.segment_start * spelling.seconds_per_frame,
         nbest=tuple(Alternative(text(h.tokens), h.score) for h in search.hypotheses),
     )
+
+
+def _within(words: tuple[Word, ...], duration: float | None, frame: float) -> tuple[Word, ...]:
+    """No word lies behind the end of audio that has ended: frames, and the silence appended to it, reach further.
+
+    A word that would begin there gets the last frame, as a word has a length; all in seconds.
+    """
+    if duration is None or not words or words[-1].end <= duration:
+        return words
+    latest = max(duration - frame, 0.0)
+    return tuple(replace(word, start=min(word.start, latest), end=min(word.end, duration)) for word in words)

@@ -64,6 +64,17 @@ class Stream:
             audio.append(np.zeros(tail, np.float32))
         audio.finished = True
 
+    @property
+    def duration(self) -> float | None:
+        """Length of the audio in seconds, without what was appended to it; `None` before it has ended."""
+        audio, resampler = self.state.audio, self.state.resampler
+        if not audio.finished:
+            return None
+        rate = self.settings.sample_rate
+        length = max(audio.end - round(self.settings.tail_padding * rate), 0) / rate
+        taken = resampler.seconds_taken if resampler else None
+        return length if taken is None else min(length, taken)
+
     def snapshot(self) -> bytes:
         """All of the stream's state, to go on elsewhere: `Recognizer.restore_stream` takes it."""
         return take_snapshot(self.state, self.settings.identity)

@@ -21,6 +21,8 @@ class Utterance:
 def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utterance]:
     """Read a tab-separated table with a header row; `path` is relative to the table's folder.
 
+    Capitals in the header and a byte order mark in front of it make no difference.
+
     Args:
         path: the table; the columns `path` and, where needed, `transcript` are read, and `speaker`.
         need_transcripts: whether every row must have a transcript.
@@ -33,10 +35,12 @@ def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utte
     if path.stat().st_size > _MAX_BYTES:
         raise AudioError(f"{path}: {path.stat().st_size} bytes are too many for a manifest")
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            columns = reader.fieldnames or []
+            columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
             rows = list(reader)
+    except OSError as error:
+        raise AudioError(f"{path}: expected a manifest that may be read, but {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise AudioError(f"{path}: expected a tab-separated table in UTF-8 ({error})") from error
     wanted = ["path", "transcript"] if need_transcripts else ["path"]
@@ -58,10 +62,10 @@ def _utterance(manifest: Path, number: int, row: dict[str, str | None]) -> Utter
 
 
 def gather_utterances(paths: list[Path]) -> list[Utterance]:
-    """Sound files as they are, and the rows of every `.tsv` among them."""
+    """Sound files as they are, and the rows of every `.tsv` (in any capitals) among them."""
     found: list[Utterance] = []
     for path in paths:
-        if path.suffix == ".tsv":
+        if path.suffix.lower() == ".tsv":
             found += read_speech_manifest(path, need_transcripts=False)
         else:
             found.append(Utterance(path, None, ""))

@@ -66,6 +66,9 @@ def test_samples_become_mono_float(samples: Any, expected: list[float]) -> None:
         0.5,
         np.zeros((2, 2, 2)),
         np.zeros((2, 16_000)),
+        *(np.zeros((1, count)) for count in (2, 3, 64, 65, 16_000)),
+        np.array([0.1, 17.0]),
+        np.array([0, 300, -2000, 32767], np.float32),
     ],
     ids=lambda samples: " ".join(repr(samples).split())[:40],
 )
@@ -166,10 +169,20 @@ def test_files_that_are_no_audio(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_missing_files_and_folders(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.wav", tmp_path):
-        with pytest.raises(AudioError, match="no such file"):
-            read_resampled(path, SAMPLE_RATE)
+def test_integers_kept_as_floats_are_told_how_to_be_scaled() -> None:
+    with pytest.raises(AudioError, match=r"found 32767; where they are integers kept as floats, divide them by"):
+        to_mono_float(np.array([0.0, 32767.0]))
+
+
+@pytest.mark.parametrize("level", [1.0, 1.4, 4.0, 15.9])
+def test_audio_a_little_too_loud_is_taken(level: float) -> None:
+    np.testing.assert_allclose(to_mono_float(np.array([0.0, level])), [0.0, level])
+
+
+def test_a_row_of_samples_is_never_taken_as_many_channels() -> None:
+    assert len(to_mono_float(np.zeros((1, 1)))) == 1
+    with pytest.raises(AudioError, match=r"\(1, 2\), which may be either; pass samples\[0\]"):
+        to_mono_float(np.zeros((1, 2)))
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_odd_sample_rates(load: Load, rate: int) -> None:
 
 def test_silence_and_noise_are_no_error(load: Load) -> None:
     recognizer = load(backend="onnxruntime")
-    for samples in (np.zeros(8000), np.ones(8000), np.sign(AUDIO), np.full(8000, 1e-38), 1e4 * AUDIO):
+    for samples in (np.zeros(8000), np.ones(8000), np.sign(AUDIO), np.full(8000, 1e-38), 10 * AUDIO):
         assert recognizer.transcribe(samples, SAMPLE_RATE).is_final
 
 
