@@ -150,8 +150,11 @@ def _explain(parser: CommandParser, error: Exception) -> Status:
     match error:
         case ToleranceError():
             return _fail(parser, error, Status.FAILED)
+        case UnicodeEncodeError(object=text, start=start, end=end):
+            found = text[max(start - 20, 0) : end + 20]
+            return _fail(parser, f"expected names in UTF-8, found …{found}…; rename the file", Status.BAD_INPUT)
         case UnicodeError():
-            return _fail(parser, f"expected names and texts in UTF-8 ({error}); rename the file", Status.BAD_INPUT)
+            return _fail(parser, f"expected text in UTF-8 ({error}); convert the file", Status.BAD_INPUT)
         case EmfError() | OSError() | MemoryError():
             return _fail(parser, error, Status.BAD_INPUT)
     raise error

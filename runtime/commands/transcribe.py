@@ -36,8 +36,8 @@ def make_parser() -> CommandParser:
         "audio",
         nargs="+",
         type=Path,
-        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for raw audio until Ctrl-C. Those that "
-        "cannot be read are reported, and the others transcribed.",
+        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for raw audio until Ctrl-C. "
+        "Those that cannot be read are reported, and the others transcribed.",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
