@@ -72,7 +72,8 @@ def load_model(
             raise UsageError(f"--model {name} brings its own config, tokens and global stats; leave these flags out")
         source = _load_demo() if name == "demo" else _load_librispeech()
     else:
-        source = load_files(Path(name).name, Path(name), config, tokens, global_stats)
+        written = Path(name).name.encode("utf-8", "backslashreplace").decode("utf-8")  # the manifest is UTF-8
+        source = load_files(written, Path(name), config, tokens, global_stats)
     if default_frontend is None:
         return source
     return replace(source, frontend=replace(source.frontend, default=default_frontend))

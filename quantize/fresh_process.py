@@ -5,6 +5,7 @@ in NNCF, whose memory would count as the variant's.
 """
 
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,4 +57,5 @@ def _serve(request: Path, answer: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the calling process answers Ctrl-C
     _serve(Path(sys.argv[1]), Path(sys.argv[2]))

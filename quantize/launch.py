@@ -1,6 +1,6 @@
 """The commands as they are installed: what they need is imported when they run, so that its absence can be told."""
 
-from emf.runtime.commands.command_line import launch
+from emf.runtime.commands.launch import launch
 
 EXTRA = "quantize"
 

@@ -10,7 +10,9 @@ from emf.export.model import load_model
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.reference import ReferenceStep
 from emf.export.parity.verification import Tie, Verification, as_document
+from emf.export.replacing import check_replaceable
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
+from emf.runtime.artifact.manifest import GraphSpec
 from emf.runtime.audio.features import FRONTENDS
 from emf.runtime.commands.command_line import (
     CommandParser,
@@ -43,9 +45,13 @@ def make_parser() -> CommandParser:
         "emf-export --model demo --out artifacts/demo",
     )
     parser.add_argument(
-        "--model", required=True, help="Export this model: demo, librispeech, or the state_dict of a torchaudio RNNT."
+        "--model",
+        required=True,
+        help="Export this model: demo, librispeech, or the state_dict or Lightning checkpoint of a torchaudio RNNT.",
     )
-    parser.add_argument("--out", required=True, type=Path, help="Write the artifact to this folder.")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="Write the artifact to this folder, or to the folder that it links to."
+    )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--config",
@@ -106,6 +112,7 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
 
 
 def _work(options: argparse.Namespace) -> Outcome:
+    check_replaceable(options.out, options.force)
     source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
     files = options.verify_audio or demo_files()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
@@ -114,22 +121,18 @@ def _work(options: argparse.Namespace) -> Outcome:
         options.out,
         ExportOptions(options.backends, samples, options.opset, options.atol, options.cache, options.force, _steps),
     )
-    rows = [
-        _GraphRow(
-            name=graph.name,
-            backend=graph.backend,
-            precision=graph.precision,
-            bytes=graph.bytes,
-            max_abs_error=verification.deviations[graph.backend].worst(graph.name),
-        )
-        for graph in manifest.graphs
-    ]
+    rows = [_row(graph, verification) for graph in manifest.graphs]
     document = {
         "artifact": str(options.out),
         "graphs": [asdict(row) for row in rows],
         "verify": as_document(verification),
     }
     return Outcome(document, _describe(options.out, rows, verification))
+
+
+def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:
+    worst = verification.deviations[graph.backend].worst(graph.name)
+    return _GraphRow(graph.name, graph.backend, graph.precision, graph.bytes, worst)
 
 
 def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification) -> str:

@@ -10,7 +10,7 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.samples import to_mono_float
 from emf.runtime.audio.sound_parts import read_start, sound_parts
-from emf.runtime.audio.sound_source import errors_of, kept, open_sound
+from emf.runtime.audio.sound_source import errors_of, kept, open_sound, read_what_came
 
 
 def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1.0) -> Iterator[tuple[int, FloatArray]]:
@@ -89,18 +89,18 @@ def read_raw_blocks(
     Args:
         source: where to read.
         sample_rate: in Hz.
-        seconds: length of a block.
+        seconds: length of a block at the most.
         start: what was read of it before.
 
     Yields:
         Sample rate in Hz and mono samples.
     """
     size = 2 * max(int(sample_rate * seconds), 1)
-    data = start or source.read(size)
+    data = start or read_what_came(source, size)
     while data:
         even = len(data) // 2 * 2
         yield sample_rate, to_mono_float(np.frombuffer(data[:even], "<i2").astype(np.int16))
-        more = source.read(size)
+        more = read_what_came(source, size)
         data = data[even:] + more if more else b""
 
 

@@ -4,7 +4,7 @@ import errno
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -68,3 +68,12 @@ def errors_of(name: str) -> Iterator[None]:
         if str(error).startswith(f"{name}: "):
             raise
         raise AudioError(f"{name}: {error}") from error
+
+
+def read_what_came(source: BinaryIO, size: int) -> bytes:
+    """At least one byte and at most `size`, without waiting for more than have come; none at the end.
+
+    What an interrupt finds is then decoded already, and not waiting for its block to fill up.
+    """
+    read: Callable[[int], bytes] = getattr(source, "read1", source.read)
+    return read(size)

@@ -11,6 +11,7 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.part_decoder import one_channel
 from emf.runtime.audio.riff_parts import NO_LENGTH_KNOWN
 from emf.runtime.audio.samples import check_sample_rate, to_mono_float
+from emf.runtime.audio.sound_source import read_what_came
 
 _LONGEST_CHUNK = 1 << 16
 _PCM, _EXTENSIBLE = 1, 0xFFFE
@@ -70,7 +71,7 @@ def read_pcm(
         source: where to read.
         form: of the audio.
         channel: the channel to take, from 0; `None` takes the mean of all.
-        seconds: length of a block.
+        seconds: length of a block at the most.
 
     Yields:
         Sample rate in Hz and mono samples.
@@ -81,7 +82,7 @@ def read_pcm(
     rate = check_sample_rate(form.sample_rate)
     frame = 2 * form.channels
     rest = b""
-    while data := source.read(frame * max(int(rate * seconds), 1)):
+    while data := read_what_came(source, frame * max(int(rate * seconds), 1)):
         data = rest + data
         whole = len(data) // frame * frame
         rest = data[whole:]

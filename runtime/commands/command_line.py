@@ -1,30 +1,51 @@
 """What every command shares: one-line errors, exit statuses, `--json`, `--version`, logging, progress.
 
-Exit status: 0 done; 1 a check, a tolerance or a budget failed; 2 wrong usage or bad input;
-130 interrupted.
+Exit status: see `Status`.
 """
 
 import argparse
 import contextlib
-import importlib
-import json
 import logging
-import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
+from emf.runtime.commands.signals import Interruption, answered
+from emf.runtime.commands.terminal import (
+    MessageHandler,
+    Output,
+    ReaderLeft,
+    flush_output,
+    one_line,
+    open_standard_streams,
+    tell,
+)
 from emf.runtime.errors import EmfError, ToleranceError
 
 Item = TypeVar("Item")
 DISTRIBUTION = "emformer-deploy"
+
+
+class Status(IntEnum):
+    """How a command ended, as its exit status."""
+
+    DONE = 0
+    FAILED = 1
+    """A check, a tolerance or a budget failed, or some recordings of several."""
+    BAD_INPUT = 2
+    """Wrong usage, or nothing that could be used."""
+    INTERRUPTED = 130
+
+
+_EXIT_STATUS = """exit status:
+  0 done, 1 a check failed or some recordings of several did, 2 wrong usage or nothing that could be used,
+  130 interrupted"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,13 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong in one line and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        tell(f"{self.prog}: {one_line(message)}; see {self.prog} --help")
+        self.exit(Status.BAD_INPUT)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit once what was printed is written."""
+        flush_output()
+        super().exit(status, message)
 
 
 def command_parser(name: str, description: str, example: str) -> CommandParser:
@@ -49,7 +76,7 @@ def command_parser(name: str, description: str, example: str) -> CommandParser:
     parser = CommandParser(
         prog=name,
         description=description,
-        epilog=f"example:\n  {example}",
+        epilog=f"example:\n  {example}\n\n{_EXIT_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -72,73 +99,73 @@ def run_command(
     work: Callable[[argparse.Namespace], Outcome],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Run a command from its arguments to its exit status.
+    """Run a command that prints what it found when it is done.
 
     Args:
         parser: its flags.
         work: does it.
         arguments: the command line without the program's name; `None` takes the process's.
+
+    Returns:
+        The exit status.
     """
-    options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format=f"{parser.prog}: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    output = sys.stdout
+
+    def work_and_print(options: argparse.Namespace, output: Output) -> Status:
+        outcome = work(options)
+        if options.json:
+            output.document(outcome.document)
+        else:
+            output.text(outcome.text)
+        return Status.FAILED if outcome.failed else Status.DONE
+
+    return run_printing(parser, work_and_print, arguments)
+
+
+def run_printing(
+    parser: CommandParser,
+    work: Callable[[argparse.Namespace, Output], Status],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a command that prints while it works; see `run_command`."""
+    open_standard_streams()
+    output, interruption = Output(sys.stdout), Interruption()
     try:
-        with _terminable(), contextlib.redirect_stdout(sys.stderr):
-            outcome = work(options)
-        as_json = json.dumps(outcome.document, ensure_ascii=False, allow_nan=False) if options.json else ""
-        if text := as_json or outcome.text:
-            output.write(text + "\n")
-            output.flush()
-    except KeyboardInterrupt:
-        return _fail(parser, "interrupted", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except ToleranceError as error:
-        return _fail(parser, error, 1)
-    except (EmfError, OSError, MemoryError) as error:
-        return _fail(parser, error, 2)
-    return 1 if outcome.failed else 0
+        options = parser.parse_args(arguments)
+        _log_to_standard_error(parser.prog, logging.INFO if options.verbose else logging.WARNING)
+        with (
+            answered(interruption.answer, signal.SIGINT, signal.SIGTERM),
+            contextlib.redirect_stdout(sys.stderr),
+        ):
+            return work(options, output)
+    except ReaderLeft:
+        return Status.DONE
+    except (KeyboardInterrupt, Exception) as error:
+        if interruption.received or isinstance(error, KeyboardInterrupt):
+            return _fail(parser, "interrupted", Status.INTERRUPTED)
+        return _explain(parser, error)
 
 
-def launch(module: str, extra: str, arguments: Sequence[str] | None = None) -> int:
-    """Run the `main` of a module whose packages an extra brings; without them, name the extra in one line."""
-    try:
-        status: int = importlib.import_module(module).main(arguments)
-    except ModuleNotFoundError as error:
-        if not error.name or error.name.split(".")[0] == "emf":
-            raise
-        program = Path(sys.argv[0]).name
-        sys.stderr.write(f"{program}: needs the package {error.name}; run: pip install '{DISTRIBUTION}[{extra}]'\n")
-        return 2
-    return status
+def _explain(parser: CommandParser, error: Exception) -> Status:
+    """Tell an error in one line; one that nobody expected is raised again."""
+    match error:
+        case ToleranceError():
+            return _fail(parser, error, Status.FAILED)
+        case UnicodeEncodeError(object=text, start=start, end=end):
+            found = text[max(start - 20, 0) : end + 20]
+            return _fail(parser, f"expected names in UTF-8, found …{found}…; rename the file", Status.BAD_INPUT)
+        case UnicodeError():
+            return _fail(parser, f"expected text in UTF-8 ({error}); convert the file", Status.BAD_INPUT)
+        case EmfError() | OSError() | MemoryError():
+            return _fail(parser, error, Status.BAD_INPUT)
+    raise error
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does, so that nothing half-done stays behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _log_to_standard_error(name: str, level: int) -> None:
+    logging.basicConfig(level=level, format=f"{name}: %(message)s", handlers=[MessageHandler()], force=True)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _fail(parser: CommandParser, error: object, status: int) -> int:
-    message = " ".join(str(error).split()) or type(error).__name__
-    sys.stderr.write(f"{parser.prog}: {message}\n")
+def _fail(parser: CommandParser, error: object, status: Status) -> Status:
+    tell(f"{parser.prog}: {one_line(error)}")
     return status
 
 

@@ -2,14 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
 
+from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
 from emf.runtime.audio.sound_files import read_blocks
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
+from emf.runtime.errors import AudioError
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Word
 from emf.runtime.recognition.transcript import Spelling, Transcript
@@ -21,6 +23,7 @@ from emf.runtime.speech.transcription import transcribe_recordings
 from emf.runtime.speech.utterances import Utterance, read_speech_manifest
 
 _FOLDS = 10
+_FEWEST_RECORDINGS = 2
 
 
 def make_parser() -> CommandParser:
@@ -36,7 +39,7 @@ def make_parser() -> CommandParser:
         "--dev",
         type=Path,
         required=True,
-        help="Learn from the speech of this manifest.tsv, with transcripts; not that of the training.",
+        help="Learn from this manifest.tsv of two recordings at least, with transcripts.",
     )
     parser.add_argument(
         "--bins", type=bounded(int, 1, 1000), default=10, help="Sort words into this many bins. Default: 10."
@@ -48,35 +51,70 @@ def make_parser() -> CommandParser:
     return parser
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """A curve, and how far confidences can be trusted without and with it."""
+
+    calibration: ConfidenceCurve
+    num_words: int
+    num_correct: int
+    before: Reliability
+    after: Reliability
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the curve makes the error smaller."""
+        return self.after.expected_calibration_error < self.before.expected_calibration_error
+
+
 def _work(options: argparse.Namespace) -> Outcome:
     utterances = read_speech_manifest(options.dev)
+    if len(utterances) < _FEWEST_RECORDINGS:
+        raise AudioError(
+            f"{options.dev}: expected at least {_FEWEST_RECORDINGS} recordings, since each is judged by a curve fitted "
+            f"on others, found {len(utterances)}; add recordings, or cut this one into sentences"
+        )
     recognizer = read_decoding(options).open(options.artifact)
-    recordings = _hear(recognizer, utterances, options.batch_size)
-    before = measure_reliability(recordings, options.bins)
-    after = measure_reliability(cross_calibrated(recordings, _FOLDS), options.bins)
-    confidences = [c for words in recordings for c in words.confidences]
-    correct = [c for words in recordings for c in words.correct]
-    calibration = fit_confidence_curve(confidences, correct)
-    better = after.expected_calibration_error < before.expected_calibration_error
-    written = better and not options.dry_run
+    fit = _fit(_hear(recognizer, utterances, options.batch_size), options.bins)
+    written = fit.is_better and not options.dry_run
     if written:
-        manifest = replace(read_manifest(options.artifact), confidence=calibration)
+        manifest = replace(read_manifest(options.artifact), confidence=fit.calibration)
         write_manifest(manifest, options.artifact)
     document = {
         "artifact": str(options.artifact),
-        "words": len(correct),
-        "correct": sum(correct),
-        "calibration": asdict(calibration),
-        "before": asdict(before),
-        "after": asdict(after),
+        "words": fit.num_words,
+        "correct": fit.num_correct,
+        "calibration": asdict(fit.calibration),
+        "before": asdict(fit.before),
+        "after": asdict(fit.after),
         "written": written,
     }
+    return Outcome(document, _describe(fit, written), failed=not fit.is_better)
+
+
+def _fit(recordings: Sequence[HeardWords], num_bins: int) -> _Fit:
+    confidences = [c for words in recordings for c in words.confidences]
+    correct = [c for words in recordings for c in words.correct]
+    return _Fit(
+        before=measure_reliability(recordings, num_bins),
+        after=measure_reliability(cross_calibrated(recordings, _FOLDS), num_bins),
+        calibration=fit_confidence_curve(confidences, correct),
+        num_words=len(correct),
+        num_correct=sum(correct),
+    )
+
+
+def _describe(fit: _Fit, written: bool) -> str:
     verdict = "written into the manifest" if written else "not written"
-    if not better:
+    if not fit.is_better:
         verdict += ": the curve makes the error no smaller"
-    curve = f"slope {calibration.slope:.4f}, offset {calibration.offset:.4f}: {verdict}"
-    tables = [*_table("before", before), *_table("after, each word by a curve fitted on other recordings", after)]
-    return Outcome(document, "\n".join([*tables, curve]), failed=not better)
+    return "\n".join(
+        [
+            *_table("before", fit.before),
+            *_table("after, each word by a curve fitted on other recordings", fit.after),
+            f"slope {fit.calibration.slope:.4f}, offset {fit.calibration.offset:.4f}: {verdict}",
+        ]
+    )
 
 
 def _hear(recognizer: Recognizer, utterances: Sequence[Utterance], size: int) -> list[HeardWords]:

@@ -1,25 +1,25 @@
 """The emf-transcribe command: sound files to text."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.sound_files import check_sound_file, read_blocks, read_stream
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.command_line import CommandParser, Status, bounded, command_parser, progress, run_printing
+from emf.runtime.commands.live_audio import STANDARD_INPUT, LiveAudio, is_live
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
-from emf.runtime.errors import AudioError, UsageError
+from emf.runtime.commands.result_list import ResultList
+from emf.runtime.commands.terminal import Output, printable, show
+from emf.runtime.commands.transcript_forms import Form, JsonForm, SubtitleForm, TextForm
+from emf.runtime.errors import AudioError, EmfError, UsageError
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.result import Result
-from emf.runtime.speech.error_rate import word_errors
-from emf.runtime.speech.subtitles import join_documents, to_srt, to_vtt
-from emf.runtime.speech.transcription import Transcription, transcribe_recordings
+from emf.runtime.speech.subtitles import to_srt, to_vtt
+from emf.runtime.speech.transcription import transcribe_each
 from emf.runtime.speech.utterances import Utterance, gather_utterances, read_speech_manifest
 
-STANDARD_INPUT = Path("-")
 _NAMES_OF_STANDARD_INPUT = {STANDARD_INPUT, Path("/dev/stdin"), Path("/dev/fd/0")}
 
 
@@ -36,8 +36,8 @@ def make_parser() -> CommandParser:
         "audio",
         nargs="+",
         type=Path,
-        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for standard input: raw audio or a "
-        "sound file.",
+        help="Transcribe these: sound files, a manifest.tsv that lists them, or - for standard input: raw audio, until "
+        "Ctrl-C, or a sound file. Those that cannot be read are reported, and the others transcribed.",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -67,32 +67,67 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def _work(options: argparse.Namespace) -> Outcome:
+def _work(options: argparse.Namespace, output: Output) -> Status:
     utterances = gather_utterances(options.audio)
     references = _references(options.reference, utterances) if options.reference else None
-    _check_audio(utterances)
+    paths = [utterance.path for utterance in utterances]
+    _check_standard_input(paths)
+    results = ResultList(paths, references)
+    for place, path in enumerate(paths):
+        try:
+            _check_usable(path)
+        except (EmfError, OSError, UnicodeError) as error:
+            results.fail(place, error)
+    form = _form(options, output, alone=len(paths) == 1 and references is None)
+    if not results.waiting:
+        return results.end(form)
     endpoint = EndpointRules() if options.endpoints else None
     recognizer = read_decoding(options).open(options.artifact, endpoint=endpoint)
-    size = 1 if options.partial else options.batch_size
-    batches = [utterances[start : start + size] for start in range(0, len(utterances), size)]
-    done: list[Transcription] = []
-    spent = 0.0
-    for batch in progress(batches, len(batches), "transcribing", "batch"):
-        recordings = [(utterance.path, _blocks(utterance.path, options)) for utterance in batch]
-        transcriptions, seconds = transcribe_recordings(
-            recognizer, recordings, _partial_display() if options.partial else None
-        )
-        done += transcriptions
-        spent += seconds
-        if options.partial and sys.stderr.isatty():
-            sys.stderr.write("\n")
-    audio = sum(t.duration_s for t in done)
-    document: dict[str, Any] = {"results": [t.as_document() for t in done], "rtf": spent / audio if audio else 0.0}
-    if references is not None:
-        document["wer"] = word_errors(zip(references, (t.text for t in done), strict=True)).rate
-        for entry, reference in zip(document["results"], references, strict=True):
-            entry["reference"] = reference
-    return Outcome(document, _FORMATS[options.format](done, document))
+    batches = _batches(paths, results.waiting, 1 if options.partial else options.batch_size)
+    live = LiveAudio()
+    try:
+        for batch in progress(batches, len(batches), "transcribing", "batch"):
+            recordings = [(paths[place], _audio(paths[place], options, live)) for place in batch]
+            found, seconds = transcribe_each(recognizer, recordings, _partial_text(options.partial))
+            if options.partial and sys.stderr.isatty():
+                show("\n")
+            results.add(batch, found, seconds, form)
+            if live.interrupted:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        results.end(form)
+        raise
+    return results.end(form)
+
+
+def _batches(paths: Sequence[Path], places: Sequence[int], size: int) -> list[list[int]]:
+    """Places of recordings to be decoded together; live audio, which Ctrl-C ends, is decoded alone."""
+    batches: list[list[int]] = []
+    room = 0
+    for place in places:
+        live = is_live(paths[place])
+        if live or not room:
+            batches.append([])
+            room = size
+        batches[-1].append(place)
+        room = 0 if live else room - 1
+    return batches
+
+
+def _form(options: argparse.Namespace, output: Output, alone: bool) -> Form:
+    if options.json or options.format == "json":
+        return JsonForm(output)
+    if options.format == "text":
+        return TextForm(output, alone)
+    return SubtitleForm(output, _SUBTITLES[options.format])
+
+
+_SUBTITLES = {"srt": to_srt, "vtt": to_vtt}
+
+
+def _audio(path: Path, options: argparse.Namespace, live: LiveAudio) -> Iterable[tuple[int, FloatArray]]:
+    blocks = _blocks(path, options)
+    return live.until_interrupted(blocks) if is_live(path) else blocks
 
 
 def _blocks(path: Path, options: argparse.Namespace) -> Iterable[tuple[int, FloatArray]]:
@@ -101,13 +136,17 @@ def _blocks(path: Path, options: argparse.Namespace) -> Iterable[tuple[int, Floa
     return read_stream(sys.stdin.buffer, options.raw_rate, options.channel)
 
 
-def _check_audio(utterances: Sequence[Utterance]) -> None:
-    """Fail before the model is loaded."""
-    if sum(utterance.path in _NAMES_OF_STANDARD_INPUT for utterance in utterances) > 1:
+def _check_standard_input(paths: Sequence[Path]) -> None:
+    if sum(path in _NAMES_OF_STANDARD_INPUT for path in paths) > 1:
         raise UsageError("expected standard input once, found it several times; it gives its audio to one reader alone")
-    for utterance in utterances:
-        if utterance.path != STANDARD_INPUT:
-            check_sound_file(utterance.path)
+
+
+def _check_usable(path: Path) -> None:
+    """Tell what cannot be used before the model is loaded."""
+    if path != STANDARD_INPUT:
+        check_sound_file(path)
+    elif sys.stdin is None:
+        raise AudioError("-: expected audio on standard input, but it is closed; redirect it from a file or a pipe")
 
 
 def _references(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
@@ -124,44 +163,24 @@ def _references(manifest: Path, utterances: Sequence[Utterance]) -> list[str]:
     return [found.pop(0) if len(found) > 1 else found[0] for found in transcripts]
 
 
-def _partial_display() -> Callable[[Result], None]:
+def _partial_text(wanted: bool) -> Callable[[Result], None] | None:
     """Shows text as it grows: on a terminal in place, what may still change dimmed; else a line a change."""
+    if not wanted:
+        return None
     last = ""
 
-    def show(result: Result) -> None:
+    def show_result(result: Result) -> None:
         nonlocal last
-        stable, unstable = result.stable_text, result.text[len(result.stable_text) :]
+        stable, unstable = printable(result.stable_text), printable(result.text[len(result.stable_text) :])
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[K{stable}\033[2m{unstable}\033[0m")
+            show(f"\r\033[K{stable}\033[2m{unstable}\033[0m")
         elif (line := f"{stable}|{unstable}") != last:
-            sys.stderr.write(f"{line}\n")
+            show(f"{line}\n")
             last = line
 
-    return show
-
-
-def _as_text(done: Sequence[Transcription], document: dict[str, Any]) -> str:
-    if len(done) == 1 and "wer" not in document:
-        return done[0].text
-    lines = []
-    for transcription, entry in zip(done, document["results"], strict=True):
-        lines.append(f"{transcription.path}: {transcription.text}")
-        if "reference" in entry:
-            lines.append(f"{' ' * (len(str(transcription.path)) - 3)}ref: {entry['reference']}")
-    lines.append(f"real-time factor {document['rtf']:.3f}")
-    if "wer" in document:
-        lines.append(f"word error rate {100 * document['wer']:.2f} %")
-    return "\n".join(lines)
-
-
-_FORMATS: dict[str, Callable[[Sequence[Transcription], dict[str, Any]], str]] = {
-    "text": _as_text,
-    "json": lambda _, document: json.dumps(document, ensure_ascii=False, allow_nan=False),
-    "srt": lambda done, _: join_documents([(str(t.path), to_srt(t.words, t.duration_s)) for t in done]).rstrip("\n"),
-    "vtt": lambda done, _: join_documents([(str(t.path), to_vtt(t.words, t.duration_s)) for t in done]).rstrip("\n"),
-}
+    return show_result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_command(make_parser(), _work, arguments)
+    return run_printing(make_parser(), _work, arguments)

@@ -6,6 +6,7 @@ from pathlib import Path
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.audio.features import FRONTENDS
+from emf.runtime.inference.installed import installed_backend
 from emf.runtime.inference.session import BACKENDS
 from emf.runtime.inference.threads import MAX_THREADS, available_processors
 from emf.runtime.options import check_options, option, same_option
@@ -24,7 +25,7 @@ class RecognizerOptions:
         "Run the graphs in this backend.",
         kind=str,
         choices=BACKENDS,
-        unset="the artifact's first",
+        unset="the artifact's first that is installed",
         group="variant",
     )
     precision: str | None = option(
@@ -88,7 +89,7 @@ class RecognizerOptions:
 
     def variant(self, manifest: Manifest) -> Variant:
         """The variant that these options choose."""
-        return Variant(self.backend or manifest.backends[0], self.precision or FLOAT)
+        return Variant(self.backend or installed_backend(manifest.backends), self.precision or FLOAT)
 
     def of_variant(self, variant: Variant) -> "RecognizerOptions":
         """The same options for another variant."""

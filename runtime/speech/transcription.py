@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emf.runtime.arrays import FloatArray
+from emf.runtime.errors import EmfError
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Result, Word
 from emf.runtime.recognition.stream import Stream
@@ -50,6 +51,14 @@ def _segment_document(segment: Result) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A recording that could not be read to its end."""
+
+    path: Path
+    error: Exception
+
+
 @dataclass
 class _Recording:
     path: Path
@@ -57,6 +66,7 @@ class _Recording:
     stream: Stream
     segments: list[Result] = field(default_factory=list)
     duration_s: float = 0.0
+    error: Exception | None = None
 
     def feed(self) -> None:
         """Give the stream the next block, or tell it that there is none."""
@@ -67,6 +77,13 @@ class _Recording:
         rate, samples = block
         self.stream.accept_waveform(rate, samples)
         self.duration_s += len(samples) / rate
+
+    def feed_or_fail(self) -> None:
+        """Feed; what is wrong with the audio is kept in `error`."""
+        try:
+            self.feed()
+        except (EmfError, OSError, UnicodeError) as error:
+            self.error = error
 
 
 def transcribe_recordings(
@@ -81,13 +98,30 @@ def transcribe_recordings(
 
     Returns:
         Transcriptions in the same order, and the seconds spent decoding (reading not counted).
+
+    Raises:
+        AudioError, OSError: a recording cannot be read; see `transcribe_each` to go on with the others.
     """
+    transcriptions: list[Transcription] = []
+    found, spent = transcribe_each(recognizer, recordings, on_partial)
+    for one in found:
+        if isinstance(one, Failure):
+            raise one.error
+        transcriptions.append(one)
+    return transcriptions, spent
+
+
+def transcribe_each(
+    recognizer: Recognizer, recordings: Sequence[tuple[Path, Blocks]], on_partial: OnPartial | None = None
+) -> tuple[list[Transcription | Failure], float]:
+    """As `transcribe_recordings`, but a recording that cannot be read leaves the others alone."""
     all_recordings = [_Recording(path, iter(blocks), recognizer.create_stream()) for path, blocks in recordings]
     active = list(all_recordings)
     spent = 0.0
     while active:
         for recording in active:
-            recording.feed()
+            recording.feed_or_fail()
+        active = [recording for recording in active if recording.error is None]
         begin = time.perf_counter()
         while ready := [recording for recording in active if recognizer.is_ready(recording.stream)]:
             recognizer.decode_streams([recording.stream for recording in ready])
@@ -106,7 +140,9 @@ def _after_step(recognizer: Recognizer, recording: _Recording, on_partial: OnPar
         recognizer.reset(recording.stream)
 
 
-def _finished(recognizer: Recognizer, recording: _Recording) -> Transcription:
+def _finished(recognizer: Recognizer, recording: _Recording) -> Transcription | Failure:
+    if recording.error is not None:
+        return Failure(recording.path, recording.error)
     segments = (*recording.segments, recognizer.get_result(recording.stream))
     tokens = chain.from_iterable(segment.token_ids for segment in segments)
     return Transcription(recording.path, recognizer.tokens.text(tokens), segments, recording.duration_s)

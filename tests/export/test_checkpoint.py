@@ -58,6 +58,52 @@ def test_other_floating_point_becomes_float32(
     assert {value.dtype for value in rnnt.state_dict().values()} == {torch.float32}
 
 
+WRAPPINGS = {
+    "lightning": "model.{}",
+    "parallel": "module.{}",
+    "compiled": "_orig_mod.{}",
+    "lightning, compiled": "model._orig_mod.{}",
+    "compiled, lightning": "_orig_mod.model.{}",
+    "lightning, parallel, compiled": "model.module._orig_mod.{}",
+}
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in a checkpoint", "alone"])
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_wrapped_model(tmp_path: Path, weights: dict[str, torch.Tensor], wrapping: str, inside: bool) -> None:
+    state_dict = {WRAPPINGS[wrapping].format(key): value for key, value in weights.items()}
+    lightning = {"state_dict": state_dict, "epoch": 7, "optimizer_states": [{"state": {}}], "callbacks": {"x": "y"}}
+    loaded = load_state_dict(save(tmp_path / "last.ckpt", lightning if inside else state_dict))
+    assert loaded.keys() == weights.keys()
+    assert build(loaded).state_dict().keys() == weights.keys()
+
+
+def test_a_compiled_part(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    state_dict = {key.replace("joiner.", "joiner._orig_mod."): value for key, value in weights.items()}
+    assert load_state_dict(save(tmp_path / "model.pt", state_dict)).keys() == weights.keys()
+
+
+def test_what_lies_beside_a_wrapped_model_is_left_out(
+    tmp_path: Path, weights: dict[str, torch.Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
+    state_dict = {f"model.{key}": value for key, value in weights.items()} | {"loss.scale": torch.zeros(1)}
+    assert load_state_dict(save(tmp_path / "last.ckpt", {"state_dict": state_dict})).keys() == weights.keys()
+    assert "loss.scale" in caplog.text
+
+
+def test_two_models_in_one_file(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    state_dict = {f"{name}.{key}": value for key, value in weights.items() for name in ("model", "module")}
+    with pytest.raises(CheckpointError, match="found several"):
+        load_state_dict(save(tmp_path / "last.ckpt", {"state_dict": state_dict}))
+
+
+def test_hyper_parameters_that_are_code(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    EXECUTED.clear()
+    with pytest.raises(CheckpointError, match=r"\['state_dict'\], 'weights\.pt'\)") as caught:
+        load_state_dict(save(tmp_path / "last.ckpt", {"state_dict": weights, "hyper_parameters": {"a": Trap()}}))
+    assert EXECUTED == [] and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("protocol", [2, 4])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, protocol: int, zipped: bool) -> None:
@@ -89,7 +135,8 @@ def test_a_plain_pickle_does_not_run(tmp_path: Path) -> None:
         "weights",
         torch.zeros(3),
         [torch.zeros(3)],
-        {"state_dict": {"a": torch.zeros(3)}},
+        {"state_dict": {}},
+        {"state_dict": {"a": 7}},
         {"a": torch.zeros(3), "epoch": 7},
     ],
     ids=lambda document: repr(document)[:30],

@@ -1,6 +1,7 @@
 """emf-export and emf-verify, run as a user runs them, on a tiny model."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_a_tolerance_that_cannot_be_met_leaves_nothing(
     captured = capsys.readouterr()
     assert captured.out == "" and "deviates" in captured.err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lightning_checkpoint_whose_name_is_not_utf8(files: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / os.fsdecode(b"caf\xe9.ckpt")
+    weights = {f"model.{key}": value for key, value in source(NAME).rnnt.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {"rate": 0.1}}, checkpoint)
+    flags = ["--model", str(checkpoint), "--backends", "openvino"]
+    assert export_main([*arguments(files, tmp_path / "out"), *flags]) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["provenance"]["model"] == "caf\\udce9.ckpt"
 
 
 def test_an_existing_artifact_stays(capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path) -> None:

@@ -87,6 +87,14 @@ def test_speech_that_teaches_nothing(capsys: pytest.CaptureFixture[str], artifac
     assert read_manifest(artifact).confidence is None
 
 
+def test_one_recording_is_not_enough(capsys: pytest.CaptureFixture[str], artifact: Path, recordings: Path) -> None:
+    rows = recordings.read_text(encoding="utf-8").splitlines()
+    recordings.write_text("\n".join(rows[:2]), encoding="utf-8")
+    status, out, err = run(capsys, artifact, "--dev", recordings)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "expected at least 2 recordings" in err and "found 1" in err
+
+
 def test_which_words_are_right() -> None:
     words = [Word(text, 0.0, 0.0, 0.1 * index) for index, text in enumerate(["The", "...", "it's-so", "cat", "sat"])]
     heard = judge(words, "the not so cat")
