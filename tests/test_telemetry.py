@@ -89,9 +89,9 @@ def test_no_network(tiny_artifact: Path, audio: Path, tmp_path: Path, name: str)
     if tracer is None:
         pytest.skip("strace is not installed")
     program, flag, code, *arguments = command(name, tiny_artifact, audio)
-    waiting = f"import atexit, time; atexit.register(time.sleep, 4)\n{code}"
+    waiting = f"import atexit, time; atexit.register(time.sleep, 7)\n{code}"
     done = subprocess.run(
-        [tracer, "-f", "-e", "trace=connect,sendto,sendmsg", "-o", trace, program, flag, waiting, *arguments],
+        [tracer, "-f", "-e", "trace=network", "-o", trace, program, flag, waiting, *arguments],
         env=environment(tmp_path),
         capture_output=True,
         text=True,
