@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +98,31 @@ def test_what_was_changed_before_is_refused(folder: Path, backend: str) -> None:
     overwrite(folder)
     with pytest.raises(ArtifactError, match="SHA-256"):
         Recognizer.load(folder, backend=backend)
+
+
+COUNT = """
+import sys
+from collections import Counter
+from pathlib import Path
+import emf.runtime
+opened, root = Counter(), Path(sys.argv[1])
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(str(root)):
+        opened[Path(arguments[0]).relative_to(root).as_posix()] += 1
+sys.addaudithook(hook)
+emf.runtime.Recognizer.load(root, backend=sys.argv[2], num_threads=2)
+print(*sorted(opened.elements()))
+"""
+
+
+def test_every_file_is_read_once(folder: Path, backend: str) -> None:
+    """A file that is compared in one reading and used in another may have changed between them."""
+    manifest = read_manifest(folder)
+    graphs = manifest.variant(Variant(backend, "fp32")).values()
+    files = [manifest.vocabulary.file.path, *(file.path for graph in graphs for file in graph.files)]
+    command = [sys.executable, "-c", COUNT, str(folder), backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(["manifest.json", *files])
 
 
 def test_graphs_are_opened_from_what_was_read(folder: Path, backend: str) -> None:
