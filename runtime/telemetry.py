@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, MutableMapping
@@ -10,10 +11,12 @@ from types import ModuleType
 
 
 def refuse_telemetry() -> None:
-    """Keep OpenVINO and NNCF from reporting their use to their makers, which importing them is enough for.
+    """Keep OpenVINO, NNCF and ONNX Runtime from reporting their use to their makers.
 
-    Both go without the package that reports where they do not find it. Has no effect on what was imported before.
+    Importing them is enough for that. The first two go without the package that reports where they do not find it.
+    ONNX Runtime reads the environment once, as it is imported. Has no effect on what was imported before.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     modules: MutableMapping[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
     modules.setdefault("openvino_telemetry", None)
 

@@ -1,8 +1,10 @@
 """Fixtures that are expensive to make, made once; and how hypothesis searches: the same way every time."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:  # PyTorch is imported only where a test exports
 settings.register_profile("emf", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("emf")
 
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("runtime", "export", "quantize")
 VERIFY_SECONDS = 3.0
 
 
@@ -72,3 +76,19 @@ def demo_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "tests.make_demo_artifact", str(root)]
     subprocess.run(command, check=True, capture_output=True, env=unobserved, cwd=Path(__file__).parent.parent)
     return root
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy so that nothing is left in the source tree, and nothing old gets in."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", project["readme"], *project["license-files"]):
+        shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(target)]
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = target.iterdir()
+    return built

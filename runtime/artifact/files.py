@@ -26,7 +26,29 @@ def verify_file(path: Path, file: FileSpec) -> None:
         ArtifactError: size or checksum differ.
     """
     check_present(path, file)
-    found = sha256_of(path)
+    _check_sha256(path, file, sha256_of(path))
+
+
+def read_verified(path: Path, file: FileSpec) -> bytes:
+    """A file's content, read once and compared with the manifest: what changes on the disk later does not matter.
+
+    Raises:
+        ArtifactNotFound: the file is missing.
+        ArtifactError: it cannot be read, or its size or checksum differ.
+    """
+    check_present(path, file)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(file.bytes + 1)
+    except FileNotFoundError as error:
+        raise ArtifactNotFound(f"{path}: the file vanished while it was opened; open the artifact again") from error
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
+    _check_sha256(path, file, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def _check_sha256(path: Path, file: FileSpec, found: str) -> None:
     if found != file.sha256:
         raise ArtifactError(f"{path}: SHA-256 is {found[:12]}…, the manifest says {file.sha256[:12]}…; export it again")
 

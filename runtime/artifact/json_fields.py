@@ -150,6 +150,8 @@ def read_json_fields(path: Path, most_bytes: int, error: type[EmfError], advice:
         raise error(f"{path}: {path.stat().st_size} bytes are too many for this JSON file; {advice}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise error(f"{path}: cannot be read ({problem.strerror}); {advice}") from problem
     except (ValueError, RecursionError) as problem:
         raise error(f"{path}: expected JSON, but {problem}; {advice}") from problem
     return JsonFields(document, str(path), error, advice)

@@ -44,7 +44,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
 def read_manifest(folder: str | Path) -> Manifest:
     """Read and validate `manifest.json`; check that every file is there with its size.
 
-    Contents are compared with their checksums when a graph is opened (`verify_file`).
+    Contents are compared with their checksums when they are read (`read_verified`).
 
     Raises:
         ArtifactNotFound: the folder, the manifest or a file of it is missing.

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emf.runtime.artifact.byte_fallback import is_byte_piece, read_spelling, spell_piece
-from emf.runtime.artifact.files import verify_file
+from emf.runtime.artifact.files import read_verified
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.errors import ArtifactError
 
@@ -73,9 +73,14 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         raise ArtifactError(f"{path}: expected a tokens file with a piece and an id on every line, found none")
     if path.stat().st_size > MAX_TOKENS_BYTES:
         raise ArtifactError(f"{path}: {path.stat().st_size} bytes are too many for a tokens file")
+    return _parse_tokens(path, path.read_bytes())
+
+
+def _parse_tokens(path: Path, content: bytes) -> tuple[str, ...]:
+    """The pieces in the `content` of a tokens file, which lies at `path`."""
     pieces: dict[int, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{path}: expected UTF-8 text with a piece and an id on every line ({error})") from error
     for number, line in enumerate(lines, start=1):
@@ -95,9 +100,11 @@ def read_tokens(path: Path) -> tuple[str, ...]:
 
 def load_tokens(manifest: Manifest) -> TokenTable:
     """The artifact's token table."""
-    path = manifest.path(manifest.vocabulary.file)
-    verify_file(path, manifest.vocabulary.file)
-    pieces = read_tokens(path)
+    file = manifest.vocabulary.file
+    path = manifest.path(file)
+    if file.bytes > MAX_TOKENS_BYTES:
+        raise ArtifactError(f"{path}: {file.bytes} bytes are too many for a tokens file")
+    pieces = _parse_tokens(path, read_verified(path, file))
     if len(pieces) != manifest.geometry.num_symbols:
         raise ArtifactError(
             f"{path}: expected {manifest.geometry.num_symbols} pieces as the manifest says, found {len(pieces)}; "

@@ -1,27 +1,23 @@
 """Many live streams in one process: threads around a recognizer, for services."""
 
-import logging
-from threading import Thread
+import weakref
 from types import TracebackType
 
 import numpy as np
 
-from emf.runtime.engine.batch_outcome import BatchOutcome
 from emf.runtime.engine.batch_times import BatchTimes
-from emf.runtime.engine.callbacks import Callbacks
 from emf.runtime.engine.clock import Clock, SystemClock
 from emf.runtime.engine.handle import StreamHandle
 from emf.runtime.engine.meter import Meter
 from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.engine.options import EngineOptions
 from emf.runtime.engine.scheduler import Scheduler
-from emf.runtime.engine.slot import OnResult, Slot
+from emf.runtime.engine.slot import OnResult
+from emf.runtime.engine.workers import Workers
 from emf.runtime.errors import UsageError
 from emf.runtime.recognition.recognizer import Recognizer
-from emf.runtime.recognition.result import Result
 from emf.runtime.recognition.stream import Stream
 
-_LOGGER = logging.getLogger(__name__)
 _WARM_UP_BATCHES = (1, 1, 2, 4, 8)
 _DEFAULTS = EngineOptions()
 
@@ -31,6 +27,9 @@ class Engine:
 
     A stream's text does not depend on the other streams. A stream that fails ends alone. With endpoint rules
     in the recognizer, segments begin and end by themselves; `Result.segment` counts them.
+
+    An engine belongs to its process: a fork of the process cannot use it. The end of the process stops it, and so
+    does the loss of the engine and of all its handles.
     """
 
     def __init__(
@@ -79,10 +78,8 @@ class Engine:
         _warm_up(recognizer, times, self._clock)
         meter = Meter(options, period, times, self._clock.now())
         self._scheduler = Scheduler(options, period, meter, self._clock)
-        self._callbacks = Callbacks()
-        self._workers = [Thread(target=self._work, name=f"emf-worker-{n}", daemon=True) for n in range(num_workers)]
-        for worker in self._workers:
-            worker.start()
+        self._workers = Workers(recognizer, self._scheduler, self._clock, num_workers)
+        weakref.finalize(self, self._scheduler.abandon).atexit = False
 
     def open(self, stream: Stream | None = None, *, on_result: OnResult | None = None) -> StreamHandle:
         """Begin a stream.
@@ -95,24 +92,28 @@ class Engine:
         Raises:
             Overloaded: the engine is full; nothing changed.
             StreamClosed: the engine is closed.
+            UsageError: this process was forked from the engine's.
         """
+        self._workers.home.check("an engine")
         chosen = stream or self._recognizer.create_stream()
-        return StreamHandle(self._scheduler, self._scheduler.admit(chosen, on_result))
+        return StreamHandle(self._scheduler, self._scheduler.admit(chosen, on_result), self)
 
     def metrics(self) -> EngineMetrics:
         """State of the engine now, and statistics of what it did."""
+        self._workers.home.check("an engine")
         return self._scheduler.metrics()
 
     def close(self, grace: float = 0.0) -> None:
         """Admit no more streams, finish the others, decode all audio taken, deliver all results, stop.
 
+        Does nothing in a process forked from the engine's.
+
         Args:
             grace: seconds during which callers may still feed and finish their streams.
         """
-        self._scheduler.close(grace)
-        for worker in self._workers:
-            worker.join()
-        self._callbacks.close()
+        if self._workers.home.is_here:
+            self._scheduler.close(grace)
+            self._workers.join()
 
     def __enter__(self) -> "Engine":
         return self
@@ -121,57 +122,6 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _work(self) -> None:
-        try:
-            while (batch := self._scheduler.schedule()) is not None:
-                self._serve(batch)
-        except Exception as error:
-            _LOGGER.exception("the engine broke down")
-            self._scheduler.fail(error)
-
-    def _serve(self, batch: list[Slot]) -> None:
-        begin = self._clock.now()
-        ended: list[tuple[Slot, Result]] = []
-        failed: list[tuple[Slot, Exception]] = []
-        for slot, result in self._decode(batch):
-            if isinstance(result, Exception):
-                failed.append((slot, result))
-            elif result.is_final:
-                ended.append((slot, result))
-            else:
-                slot.results.put(result)
-                self._callbacks.notify(slot)
-        outcome = BatchOutcome(batch, begin, [slot for slot, _ in ended], [slot for slot, _ in failed])
-        self._scheduler.complete(outcome)
-        # Only now: a caller that sees the end may rely on the slot being free.
-        for slot, result in ended:
-            slot.results.put(result)
-            slot.results.end()
-            self._callbacks.notify(slot)
-        for slot, error in failed:
-            slot.results.end(error)
-
-    def _decode(self, batch: list[Slot]) -> list[tuple[Slot, Result | Exception]]:
-        """Decode a batch. If that fails, decode each stream alone, so that only the faulty one ends."""
-        try:
-            self._recognizer.decode_streams([slot.stream for slot in batch])
-        except Exception as error:
-            if len(batch) == 1:
-                _LOGGER.exception("a stream failed")
-                return [(batch[0], error)]
-            return [pair for slot in batch for pair in self._decode([slot])]
-        return [(slot, self._get_result(slot.stream)) for slot in batch]
-
-    def _get_result(self, stream: Stream) -> Result | Exception:
-        try:
-            result = self._recognizer.get_result(stream)
-            if not result.is_final and self._recognizer.is_endpoint(stream):
-                self._recognizer.reset(stream)
-        except Exception as error:
-            _LOGGER.exception("a stream failed")
-            return error
-        return result
 
 
 def _warm_up(recognizer: Recognizer, times: BatchTimes, clock: Clock) -> None:

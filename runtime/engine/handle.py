@@ -10,6 +10,7 @@ from emf.runtime.audio.samples import check_sample_rate, to_mono_float
 from emf.runtime.engine.scheduler import Scheduler
 from emf.runtime.engine.slot import Slot
 from emf.runtime.errors import UsageError
+from emf.runtime.inference.home_process import HomeProcess
 from emf.runtime.recognition.result import Result
 
 
@@ -17,11 +18,13 @@ class StreamHandle:
     """One stream of an `Engine`, made by `Engine.open`. Any thread may use it; only one may read the results.
 
     The stream's slot becomes free with the final result, an error, `close`, or the loss of the handle. The end
-    of a `with` block closes the handle.
+    of a `with` block closes the handle. A process forked from the engine's cannot use it.
     """
 
-    def __init__(self, scheduler: Scheduler, slot: Slot) -> None:
-        self._scheduler, self._slot = scheduler, slot
+    def __init__(self, scheduler: Scheduler, slot: Slot, engine: object = None) -> None:
+        """Give access to a `slot`; the `engine` lives as long as the handle."""
+        self._scheduler, self._slot, self._engine = scheduler, slot, engine
+        self._home = HomeProcess()
         weakref.finalize(self, slot.abandon).atexit = False
 
     def accept_waveform(self, sample_rate: int, samples: npt.ArrayLike, *, timeout: float = 0.0) -> None:
@@ -38,11 +41,13 @@ class StreamHandle:
             StreamClosed: the stream or the engine is closed, or no audio came for too long.
             UsageError: the input was declared finished, or `samples` are longer than a whole queue.
         """
+        self._check_process()
         rate, mono = check_sample_rate(sample_rate), to_mono_float(samples)
         self._scheduler.feed(self._slot, rate, mono, timeout)
 
     def input_finished(self) -> None:
         """Declare the audio complete. The engine decodes what is left, up to the last sample."""
+        self._check_process()
         self._scheduler.finish(self._slot)
 
     @property
@@ -61,6 +66,7 @@ class StreamHandle:
             StreamClosed: the stream was closed before.
             Exception: the error that ended the stream.
         """
+        self._check_process()
         return self._slot.results.wait_for_end(timeout)
 
     def results(self, timeout: float | None = None) -> Iterator[Result]:
@@ -95,13 +101,19 @@ class StreamHandle:
         Raises:
             StreamClosed: the stream has ended.
         """
+        self._check_process()
         return self._scheduler.snapshot(self._slot)
 
     def close(self) -> None:
         """Give the slot back. Audio that waits is not decoded any more."""
-        self._scheduler.release(self._slot)
+        if self._home.is_here:
+            self._scheduler.release(self._slot)
+
+    def _check_process(self) -> None:
+        self._home.check("a stream of an engine")
 
     def _check_unread(self) -> None:
+        self._check_process()
         if self._slot.on_result:
             raise UsageError("expected one way to get results, but this stream was opened with on_result")
 

@@ -34,7 +34,7 @@ class Scheduler:
         self._admission = Admission(options, period, meter)
         self._counts = meter.counts
         self._next_expiry = clock.now() + _EXPIRY_SECONDS
-        self._stopped = False
+        self._stopped = self._abandoned = False
 
     # Callers
 
@@ -155,6 +155,13 @@ class Scheduler:
                 if self._remove(slot, error):
                     self._counts.failed += 1
 
+    def abandon(self) -> None:
+        """Note that nobody holds the engine or a handle any more. Takes no lock: the garbage collector may call this.
+
+        Workers notice it within a second.
+        """
+        self._abandoned = True
+
     # Under the lock
 
     def _wait_for_room(self, slot: Slot, seconds: float, timeout: float) -> None:
@@ -185,8 +192,12 @@ class Scheduler:
         return True
 
     def _expire_idle(self, now: float) -> None:
-        """Release streams whose results nobody can get; finish streams whose audio stopped coming."""
+        """Release streams whose results nobody can get; finish streams whose audio stopped coming.
+
+        An engine that nobody holds stops when its last stream is gone.
+        """
         self._next_expiry = now + min(_EXPIRY_SECONDS, self._idle_timeout)
+        self._stopped = self._stopped or self._abandoned
         for slot in self._slots:
             idle = now - slot.active_at >= self._idle_timeout and not slot.has_work
             if slot.is_lost:

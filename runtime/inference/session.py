@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from emf.runtime.arrays import Array, Arrays
-from emf.runtime.artifact.files import verify_file
+from emf.runtime.artifact.files import read_verified
 from emf.runtime.artifact.manifest import GraphSpec, Manifest, TensorSpec
 from emf.runtime.errors import ArtifactError, MissingDependency, UsageError
 
@@ -71,11 +71,34 @@ class Session(Protocol):
         """
 
 
-class SessionFactory(Protocol):
-    """What each backend's module offers as `open_graph`."""
+class LoadedGraph(Protocol):
+    """One graph in memory, as its backend wants it: what happens to its files does not matter any more."""
 
-    def __call__(self, path: str, options: SessionOptions) -> Session:
-        """Open the graph at `path`."""
+    def open(self, options: SessionOptions) -> Session:
+        """Open a session; any number of sessions may be opened.
+
+        Raises:
+            ArtifactError: the backend refuses the graph.
+        """
+
+
+class GraphLoader(Protocol):
+    """What each backend's module offers as `load_graph`."""
+
+    def __call__(self, files: Mapping[Path, bytes]) -> LoadedGraph:
+        """Take a graph's files: where each lay and what it holds, in the manifest's order."""
+
+
+def load_graph(manifest: Manifest, graph: GraphSpec) -> LoadedGraph:
+    """Read one graph of an artifact: the very bytes that are compared with the checksums are used.
+
+    Raises:
+        UsageError: no such backend.
+        MissingDependency: the backend is not installed.
+        ArtifactError: a file is damaged.
+    """
+    load = _loader(graph.backend)
+    return load({manifest.path(file): read_verified(manifest.path(file), file) for file in graph.files})
 
 
 def open_session(
@@ -84,8 +107,9 @@ def open_session(
     num_threads: int,
     cache_dir: Path | None = None,
     sizes: tuple[int, ...] = (1, 8),
+    loaded: LoadedGraph | None = None,
 ) -> Session:
-    """Open one graph of an artifact after comparing its files with their checksums.
+    """Open one graph of an artifact.
 
     Args:
         manifest: of the artifact.
@@ -93,33 +117,34 @@ def open_session(
         num_threads: threads for one call.
         sizes: see `SessionOptions`.
         cache_dir: where backends keep what they compiled, a folder for each graph's checksums.
+        loaded: what `load_graph` gave for this graph; `None` loads it.
 
     Raises:
         UsageError: no such backend.
         MissingDependency: the backend is not installed.
         ArtifactError: a file is damaged, or the backend refuses it.
     """
-    for file in graph.files:
-        verify_file(manifest.path(file), file)
+    if loaded is None:
+        loaded = load_graph(manifest, graph)
     if cache_dir is not None:
         checksums = "".join(file.sha256 for file in graph.files)
         cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
     batch_axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
     options = SessionOptions(num_threads, sizes, graph.properties, batch_axes, cache_dir)
-    session = _factory(graph.backend)(str(manifest.path(graph.files[0])), options)
+    session = loaded.open(options)
     _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)
     return session
 
 
-def _factory(backend: str) -> SessionFactory:
+def _loader(backend: str) -> GraphLoader:
     if backend not in _BACKENDS:
         raise UsageError(f"expected a backend of {', '.join(_BACKENDS)}, found {backend!r}")
     try:
-        factory: SessionFactory = importlib.import_module(_BACKENDS[backend]).open_graph
+        loader: GraphLoader = importlib.import_module(_BACKENDS[backend]).load_graph
     except ModuleNotFoundError as error:
         raise MissingDependency.of(f"backend {backend!r}", error.name, backend) from error
-    return factory
+    return loader
 
 
 def _try_once(session: Session, graph: GraphSpec) -> None:

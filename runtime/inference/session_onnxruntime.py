@@ -1,12 +1,16 @@
 """Graphs in ONNX Runtime, on its CPU provider. The only importer of onnxruntime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnxruntime
 
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.errors import ArtifactError
 from emf.runtime.inference.session import SessionOptions
+
+_PROVIDERS = ["CPUExecutionProvider"]
 
 
 class OnnxRuntimeSession:
@@ -32,26 +36,46 @@ class OnnxRuntimeSession:
         return dict(zip(outputs, self._session.run(outputs, inputs), strict=True))
 
 
-def open_graph(path: str, options: SessionOptions) -> OnnxRuntimeSession:
-    """Open an ONNX file.
+class OnnxRuntimeGraph:
+    """The files of an ONNX graph in memory, the graph itself first."""
 
-    Raises:
-        ArtifactError: ONNX Runtime refuses the file.
-    """
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.num_threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
-    settings.enable_mem_pattern = True
-    # Threads that spin while they wait steal the processors from the caller's other threads.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        for name, value in options.properties.items():
-            settings.add_session_config_entry(name, value)
-        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(
-            f"{path}: ONNX Runtime cannot open this graph ({reason}); export the model again"
-        ) from error
-    return OnnxRuntimeSession(session)
+    def __init__(self, files: Mapping[Path, bytes]) -> None:
+        self._files = files
+
+    def open(self, options: SessionOptions) -> OnnxRuntimeSession:
+        """Open a session; see `LoadedGraph.open`."""
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = options.num_threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3
+        settings.enable_mem_pattern = True
+        # Threads that spin while they wait steal the processors from the caller's other threads.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            for name, value in options.properties.items():
+                settings.add_session_config_entry(name, value)
+            return OnnxRuntimeSession(self._open(settings))
+        except Exception as error:
+            reason, path = str(error).splitlines()[0], next(iter(self._files))
+            raise ArtifactError(
+                f"{path}: ONNX Runtime {onnxruntime.__version__} cannot open this graph ({reason}); "
+                "export the model again, or take a newer ONNX Runtime"
+            ) from error
+
+    def _open(self, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        if len(self._files) == 1:
+            (content,) = self._files.values()
+            session = onnxruntime.InferenceSession(content, settings, providers=_PROVIDERS)
+            session._model_bytes = None  # kept to open the graph once more with other providers: memory for nothing
+            return session
+        # ONNX Runtime reads external data by path alone: it gets files that nobody else changes.
+        first = next(iter(self._files))
+        with TemporaryDirectory(prefix="emf-") as folder:
+            for path, content in self._files.items():
+                target = Path(folder) / path.relative_to(first.parent)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            return onnxruntime.InferenceSession(str(Path(folder) / first.name), settings, providers=_PROVIDERS)
+
+
+load_graph = OnnxRuntimeGraph

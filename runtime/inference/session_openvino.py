@@ -168,36 +168,58 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def open_graph(path: str, options: SessionOptions) -> OpenVinoSession:
-    """Read and compile an OpenVINO IR file (`.xml`, with its `.bin` beside it).
+class OpenVinoGraph:
+    """A model with its weights in memory, which the graphs compiled of it share as far as they can.
 
-    Raises:
-        ArtifactError: OpenVINO refuses the file or a property.
+    Its `.bin` is not mapped into memory, as OpenVINO would do with a path: a file overwritten in place would change
+    the weights of graphs that run, and a truncated one would end the process.
     """
-    properties = _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
 
-    def compile_for(num_rows: int) -> openvino.CompiledModel:
+    def __init__(self, files: Mapping[Path, bytes]) -> None:
+        self._path, xml = next(iter(files.items()))
+        weights = b"".join(list(files.values())[1:])
         try:
-            return compile_graph(path, num_rows, options.batch_axes, properties, options.cache_dir)
+            tensor = openvino.Tensor(np.frombuffer(weights, np.uint8))  # a copy that the model owns
+            self._model = _core().read_model(xml, tensor)
         except Exception as error:
-            reason = " ".join(str(error).split())[-200:]
-            raise ArtifactError(
-                f"{path}: OpenVINO cannot open this graph ({reason}); export the model again"
-            ) from error
+            raise self._refusal(error) from error
 
-    session = OpenVinoSession(compile_for, options.sizes, options.batch_axes)
-    for name, asked in options.properties.items():
-        found = session.read_back(name)
-        if found != asked:
-            _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", path, name, asked, found)
-    return session
+    def open(self, options: SessionOptions) -> OpenVinoSession:
+        """Compile for the first size; see `LoadedGraph.open`."""
+        properties = (
+            _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
+        )
+
+        def compile_for(num_rows: int) -> openvino.CompiledModel:
+            try:
+                return compile_graph(self._model, num_rows, options.batch_axes, properties, options.cache_dir)
+            except Exception as error:
+                raise self._refusal(error) from error
+
+        session = OpenVinoSession(compile_for, options.sizes, options.batch_axes)
+        for name, asked in options.properties.items():
+            found = session.read_back(name)
+            if found != asked:
+                _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", self._path, name, asked, found)
+        return session
+
+    def _refusal(self, error: Exception) -> ArtifactError:
+        reason = " ".join(str(error).split())[-200:]
+        return ArtifactError(f"{self._path}: OpenVINO cannot open this graph ({reason}); export the model again")
+
+
+load_graph = OpenVinoGraph
 
 
 def compile_graph(
-    path: str, num_rows: int, batch_axes: Mapping[str, int], properties: dict[str, str], cache_dir: Path | None
+    source: openvino.Model,
+    num_rows: int,
+    batch_axes: Mapping[str, int],
+    properties: dict[str, str],
+    cache_dir: Path | None,
 ) -> openvino.CompiledModel:
     """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache."""
-    model = _core().read_model(path)
+    model = source.clone()  # shares the weights
     shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
     for name, shape in shapes.items():
         shape[batch_axes[name]] = openvino.Dimension(num_rows)

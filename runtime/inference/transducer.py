@@ -12,9 +12,10 @@ from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ArtifactError
 from emf.runtime.inference.batch_sizes import block_sizes, padded
 from emf.runtime.inference.encoder_state import EncoderState, state_layout
+from emf.runtime.inference.home_process import HomeProcess
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.inference.saturation import warn_of_saturation
-from emf.runtime.inference.session import Session, open_session
+from emf.runtime.inference.session import LoadedGraph, Session, load_graph, open_session
 from emf.runtime.inference.state_batch import StateBatcher
 from emf.runtime.search.model import Joined
 
@@ -59,6 +60,7 @@ class Transducer:
         self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
         self._state_layout = state_layout(graphs["encoder"])
         self._batcher = StateBatcher(num_threads)
+        self._home = HomeProcess() if num_threads > 1 else None
         (self._lstm,) = state_layout(graphs["predictor"])
         self._top_k = _size(graphs["joiner"], "top_log_probs")
         self.variant = graphs["encoder"].variant
@@ -93,7 +95,13 @@ class Transducer:
         return step.encodings
 
     def encode_step(self, features: FloatArray, states: Sequence[EncoderState]) -> EncodedStep:
-        """As `encode`, but the states stay as they are until the step is committed."""
+        """As `encode`, but the states stay as they are until the step is committed.
+
+        Raises:
+            UsageError: the model has several threads, and this process was forked from the one that opened it.
+        """
+        if self._home is not None:
+            self._home.check("a recognizer of several threads")
         wanted = ["encoding", *(tensor.spec.output for tensor in self._state_layout)]
         blocks: list[tuple[Sequence[EncoderState], dict[str, Array]]] = []
         begin = 0
@@ -144,6 +152,11 @@ def _size(graph: GraphSpec, output: str) -> int:
     raise ArtifactError(f"{graph.name}: expected an output {output!r} in the manifest; export the model again")
 
 
+def load_graphs(manifest: Manifest, variant: Variant) -> dict[str, LoadedGraph]:
+    """The graphs of one variant, read into memory, by name."""
+    return {name: load_graph(manifest, graph) for name, graph in manifest.variant(variant).items()}
+
+
 def open_transducer(
     manifest: Manifest,
     variant: Variant,
@@ -151,10 +164,12 @@ def open_transducer(
     instrument: Instrument | None = None,
     cache_dir: Path | None = None,
     beam_width: int = 1,
+    loaded: Mapping[str, LoadedGraph] | None = None,
 ) -> Transducer:
     """Open the three graphs of one variant for streams of `beam_width` hypotheses.
 
-    An `instrument` wraps their sessions; for the rest see `open_session`.
+    An `instrument` wraps their sessions. `loaded` is what `load_graphs` gave for the variant; without it, each graph
+    is read when it is opened. For the rest see `open_session`.
     """
     hypotheses = block_sizes(beam_width, _MOST_HYPOTHESES)
     sizes = {"encoder": _STREAMS, "predictor": hypotheses, "joiner": hypotheses}
@@ -162,7 +177,8 @@ def open_transducer(
     warn_of_saturation(manifest, variant)
     sessions: dict[str, Session] = {}
     for name in GRAPH_NAMES:
-        session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name])
+        source = None if loaded is None else loaded[name]
+        session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name], source)
         sessions[name] = session if instrument is None else instrument.around_session(name, session)
     sessions["joiner"].warm_up(beam_width * manifest.geometry.frames_per_step)
     return Transducer(manifest, graphs, sessions, num_threads)

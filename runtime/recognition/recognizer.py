@@ -17,7 +17,7 @@ from emf.runtime.guidance.guidance import Guidance
 from emf.runtime.guidance.preparation import Preparation
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.inference.session import PARALLEL_BACKENDS
-from emf.runtime.inference.transducer import Transducer, open_transducer
+from emf.runtime.inference.transducer import Transducer, load_graphs, open_transducer
 from emf.runtime.recognition.batch_step import DecodedStep, decode_step
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.options import RecognizerOptions
@@ -141,19 +141,22 @@ class Recognizer:
         """As `load`, with the options as one value."""
         require(endpoint, (EndpointRules, NoneType), "EndpointRules for endpoints")
         manifest = read_manifest(artifact)
+        variant = options.variant(manifest)
         open_model = partial(
             open_transducer,
             manifest,
-            options.variant(manifest),
-            cache_dir=None if options.cache_dir is None else Path(options.cache_dir),
+            variant,
+            # Absolute: OpenVINO uses it again when it meets a new size of batch, wherever the process is by then.
+            cache_dir=None if options.cache_dir is None else Path(options.cache_dir).absolute(),
             beam_width=options.hypotheses,
         )
-        crew = None
-        parallel = options.variant(manifest).backend in PARALLEL_BACKENDS and options.threads > 1
-        if parallel and instrument is None:
-            crew = ThreadCrew(options.threads, partial(open_model, num_threads=1))
         settings = stream_settings(manifest, options, instrument)
         tokens = load_tokens(manifest)
+        crew = None
+        if variant.backend in PARALLEL_BACKENDS and options.threads > 1 and instrument is None:
+            # Read once: the crew opens later what is opened now, whatever has become of the folder.
+            open_model = partial(open_model, loaded=load_graphs(manifest, variant))
+            crew = ThreadCrew(options.threads, partial(open_model, num_threads=1))
         transducer = open_model(num_threads=options.threads, instrument=instrument)
         recognizer = cls(transducer, tokens, settings, options.search_options(manifest), endpoint, crew)
         recognizer._start = recognizer._guided(phrases, language_model)

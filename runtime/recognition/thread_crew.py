@@ -6,10 +6,11 @@ others are idle. Threads that decode apart do neither: on two cores they carry h
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from itertools import pairwise
+from threading import Lock
 from typing import TypeVar
 
+from emf.runtime.inference.home_process import HomeProcess
 from emf.runtime.inference.transducer import Transducer
 
 _MOST_STREAMS = 16
@@ -28,14 +29,26 @@ class ThreadCrew:
     """
 
     def __init__(self, num_threads: int, open_transducer: Callable[[], Transducer]) -> None:
-        self._num_threads = num_threads
-        self._open = open_transducer
+        self._num_threads, self._home = num_threads, HomeProcess()
+        self._opening = Lock()
+        self._open: Callable[[], Transducer] | None = open_transducer
+        self._transducer: Transducer | None = None
         self._pool = ThreadPoolExecutor(num_threads, "emf-crew")
 
-    @cached_property
+    @property
     def transducer(self) -> Transducer:
-        """The model, opened once."""
-        return self._open()
+        """The model, opened once.
+
+        Raises:
+            UsageError: this process was forked from the crew's.
+        """
+        self._home.check("a recognizer of several threads")
+        with self._opening:
+            if self._open is not None:
+                self._transducer = self._open()
+                self._open = None  # with the graphs that it holds in memory
+            assert self._transducer is not None
+            return self._transducer
 
     def is_worth(self, num_streams: int) -> bool:
         """Whether there is a stream for every thread: fewer are decoded sooner by all threads together."""
@@ -50,6 +63,7 @@ class ThreadCrew:
 
     def run(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Do the work for every item; the first error is raised when all have ended."""
+        self._home.check("a recognizer of several threads")
         futures = [self._pool.submit(work, item) for item in items]
         errors = [error for future in futures if (error := future.exception())]
         if errors:

@@ -9,7 +9,7 @@ import pytest
 
 from emf.runtime import ArtifactError, ArtifactNotFound, EmfError, Recognizer
 from emf.runtime.artifact.confidence import ConfidenceCurve
-from emf.runtime.artifact.files import verify_file
+from emf.runtime.artifact.files import read_verified, verify_file
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.variant import Variant
@@ -240,6 +240,8 @@ def test_verify_file_compares_the_content(tiny_artifact: Path, artifact: Path) -
     manifest: Manifest = read_manifest(tiny_artifact)
     for file in manifest.files():
         verify_file(artifact / file.path, file)
+        assert read_verified(artifact / file.path, file) == (tiny_artifact / file.path).read_bytes()
         change_bytes(artifact / file.path, flip_last)
-        with pytest.raises(ArtifactError, match="SHA-256"):
-            verify_file(artifact / file.path, file)
+        for read in (verify_file, read_verified):
+            with pytest.raises(ArtifactError, match="SHA-256"):
+                read(artifact / file.path, file)

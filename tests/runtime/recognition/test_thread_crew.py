@@ -1,7 +1,9 @@
 """The crew: even groups, errors that leave no work behind, and the same texts as one thread alone."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,24 @@ def test_the_model_is_opened_once_and_late() -> None:
     crew = ThreadCrew(2, open_model)
     assert not opened
     assert crew.transducer is crew.transducer and opened == [1]
+
+
+def test_threads_that_need_the_model_at_once_open_it_once() -> None:
+    opened, barrier = [], threading.Barrier(4, timeout=20)
+
+    def open_model() -> Any:
+        opened.append(1)
+        time.sleep(0.1)
+        return object()
+
+    crew = ThreadCrew(2, open_model)
+
+    def ask(_: int) -> object:
+        barrier.wait()
+        return crew.transducer
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) == len(opened) == 1
 
 
 @pytest.fixture
