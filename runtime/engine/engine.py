@@ -167,7 +167,7 @@ class Engine:
         try:
             result = self._recognizer.get_result(stream)
             if not result.is_final and self._recognizer.is_endpoint(stream):
-                self._recognizer.reset(stream)
+                result = self._recognizer.reset(stream)
         except Exception as error:
             _LOGGER.exception("a stream failed")
             return error

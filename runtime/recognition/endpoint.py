@@ -1,4 +1,4 @@
-"""When an utterance has ended: the field's three rules."""
+"""When a segment has ended: the field's three rules, applied to the best hypothesis."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,13 @@ from emf.runtime.recognition.stream_state import StreamState
 class EndpointRules:
     """Lengths in seconds; any rule that holds ends the segment.
 
-    A recognizer ends a segment only where all hypotheses agree, so that cutting never changes the
-    text: with endpoints it equals the text without, up to the cuts. `stable_delay` of
-    `Recognizer.load` bounds how long they may disagree.
+    The rules look at the best hypothesis alone, at the end of every step. So an endpoint comes with the first
+    step after which a rule holds, however many hypotheses disagree. `Recognizer.reset` says what becomes of them.
 
     Attributes:
         silence_before_speech: silence while nothing has been said.
         silence_after_speech: silence after something was said.
-        max_length: length of a segment.
+        max_length: length of a segment; this end may fall within a word, which the next segment then continues.
     """
 
     silence_before_speech: float = 2.4
@@ -31,10 +30,8 @@ class EndpointRules:
                 raise UsageError(f"expected {name} from 0 to 86400 seconds, found {getattr(self, name)}")
 
     def end_segment(self, state: StreamState, seconds_per_frame: float) -> bool:
-        """Whether a stream's segment has ended: a rule holds, and all hypotheses agree."""
+        """Whether a stream's segment has ended: a rule holds for its best hypothesis."""
         search, start = state.search, state.clock.segment_start
-        if any(h.tokens != search.best.tokens for h in search.hypotheses):
-            return False
         emitted, now = search.best.emissions.frames or state.emitted.frames, search.num_frames
         return self.ends(
             has_speech=bool(emitted),
