@@ -47,7 +47,7 @@ class Option:
         if self.kind not in (int, float):
             return ""
         if self.above > -math.inf:
-            return f"above {self.above:g}"
+            return f"above {self.above:g}" + ("" if self.high == math.inf else f" and at most {self.high:g}")
         return f"of at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
 
     def allows(self, value: object) -> bool:

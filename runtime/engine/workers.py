@@ -102,7 +102,7 @@ class Workers:
         try:
             result = self._recognizer.get_result(stream)
             if not result.is_final and self._recognizer.is_endpoint(stream):
-                self._recognizer.reset(stream)
+                result = self._recognizer.reset(stream)
         except BaseException as error:
             _LOGGER.exception("a stream failed")
             return _for_callers(error)

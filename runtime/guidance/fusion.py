@@ -2,7 +2,7 @@
 
 A word's probability is added to a hypothesis' score when the word ends: when the next piece
 begins another one, or when the stream ends. Contexts run on over endpoints, and no end of a
-sentence is scored, so where a stream is cut does not matter.
+sentence is scored. At an endpoint the open word counts, for the choice of the segment's text alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence

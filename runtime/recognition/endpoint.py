@@ -1,8 +1,8 @@
-"""When an utterance has ended: the field's three rules."""
+"""When a segment has ended: the field's three rules, applied to the best hypothesis."""
 
 from dataclasses import dataclass
 
-from emf.runtime.errors import UsageError
+from emf.runtime.options import check_options, option
 from emf.runtime.recognition.stream_state import StreamState
 
 
@@ -10,31 +10,29 @@ from emf.runtime.recognition.stream_state import StreamState
 class EndpointRules:
     """Lengths in seconds; any rule that holds ends the segment.
 
-    A recognizer ends a segment only where all hypotheses agree, so that cutting never changes the
-    text: with endpoints it equals the text without, up to the cuts. `stable_delay` of
-    `Recognizer.load` bounds how long they may disagree.
-
-    Attributes:
-        silence_before_speech: silence while nothing has been said.
-        silence_after_speech: silence after something was said.
-        max_length: length of a segment.
+    The rules look at the best hypothesis alone, at the end of every step. So an endpoint comes with the first
+    step after which a rule holds, however many hypotheses disagree. `Recognizer.reset` says what becomes of them.
     """
 
-    silence_before_speech: float = 2.4
-    silence_after_speech: float = 1.2
-    max_length: float = 20.0
+    silence_before_speech: float = option(
+        2.4, "End a segment after this much silence while nothing has been said.", above=0.0, high=86_400.0
+    )
+    silence_after_speech: float = option(
+        1.2, "End a segment after this much silence behind something that was said.", above=0.0, high=86_400.0
+    )
+    max_length: float = option(
+        20.0,
+        "End a segment at this length; it may fall within a word, which the next segment then continues.",
+        above=0.0,
+        high=86_400.0,
+    )
 
     def __post_init__(self) -> None:
-        """Refuse lengths that make no sense."""
-        for name in self.__dataclass_fields__:
-            if not 0.0 < getattr(self, name) <= 86_400.0:
-                raise UsageError(f"expected {name} from 0 to 86400 seconds, found {getattr(self, name)}")
+        check_options(self)
 
     def end_segment(self, state: StreamState, seconds_per_frame: float) -> bool:
-        """Whether a stream's segment has ended: a rule holds, and all hypotheses agree."""
+        """Whether a stream's segment has ended: a rule holds for its best hypothesis."""
         search, start = state.search, state.clock.segment_start
-        if any(h.tokens != search.best.tokens for h in search.hypotheses):
-            return False
         emitted, now = search.best.emissions.frames or state.emitted.frames, search.num_frames
         return self.ends(
             has_speech=bool(emitted),

@@ -11,17 +11,18 @@ from emf.runtime.search.methods import end_words
 from emf.runtime.search.options import SearchOptions
 
 
-def read_result(stream: Stream, spelling: Spelling, options: SearchOptions) -> Result:
+def read_result(stream: Stream, spelling: Spelling, options: SearchOptions, is_endpoint: bool) -> Result:
     """The result of a stream's current segment.
 
     Args:
         stream: its `transcript` takes over what is newly agreed on.
         spelling: how tokens are read.
         options: of the search.
+        is_endpoint: the segment ends here, and with it the word that is open in each hypothesis.
     """
     is_final = stream.is_final  # once, and first: another thread may just be ending the stream's input
     state, clock = stream.state, stream.state.clock
-    search = end_words(state.search, options) if is_final else state.search
+    search = end_words(state.search, options) if is_final or is_endpoint else state.search
     committed = stream.transcript = stream.transcript.up_to(spelling, state.emitted)
     whole = committed.extended(spelling, search.best.emissions)
 

@@ -1,6 +1,7 @@
 """The recognizer: an artifact opened in a backend, and the loop that turns streams into text."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -30,7 +31,7 @@ from emf.runtime.recognition.stream_state import StreamState
 from emf.runtime.recognition.thread_crew import ThreadCrew
 from emf.runtime.recognition.transcript import Spelling, Transcript
 from emf.runtime.search.hypothesis import SearchState
-from emf.runtime.search.methods import check_guidance
+from emf.runtime.search.methods import check_guidance, end_words
 from emf.runtime.search.options import SearchOptions
 from emf.runtime.search.run import initial_search_state
 
@@ -250,22 +251,35 @@ class Recognizer:
     def get_result(self, stream: Stream) -> Result:
         """What the stream's current segment says so far."""
         require_stream(stream)
-        return read_result(stream, self._spelling, self.options)
+        return read_result(stream, self._spelling, self.options, self.is_endpoint(stream))
 
     def is_endpoint(self, stream: Stream) -> bool:
-        """Whether the segment has ended by the recognizer's `EndpointRules`; call `reset` to begin the next."""
-        require_stream(stream)
-        return self.endpoint is not None and self.endpoint.end_segment(stream.state, self.seconds_per_frame)
+        """Whether the segment has ended by the recognizer's `EndpointRules`; call `reset` to begin the next.
 
-    def reset(self, stream: Stream) -> None:
-        """Commit the stream's text and begin a new segment; its audio and state carry on.
-
-        At an endpoint this changes nothing of the text to come; elsewhere, hypotheses that disagree
-        with the text committed are dropped.
+        Without `reset`, decoding goes on as without rules.
         """
         require_stream(stream)
-        stream.state.begin_segment()
+        if self.endpoint is None:
+            return False
+        heard = replace(stream.state, search=end_words(stream.state.search, self.options))
+        return self.endpoint.end_segment(heard, self.seconds_per_frame)
+
+    def reset(self, stream: Stream) -> Result:
+        """End the stream's segment with its text so far, and begin a new one; audio and encoder carry on.
+
+        Hypotheses that begin with that text go on with the tokens they emitted behind it in this segment: a word
+        that is still open to dispute may come in the next. Hypotheses that contradict the text are dropped, and so
+        are those that add a token from before this segment. The segments together say what the stream says
+        without `reset`, unless a dropped hypothesis would have mattered. Where none is dropped, as in greedy
+        search, nothing of what follows changes.
+
+        Returns:
+            The segment that ended, as `get_result` told it; all of its text is stable, and it is never final.
+        """
+        ended = self.get_result(stream)
+        stream.state.begin_segment(ended.token_ids)
         stream.transcript = Transcript()
+        return replace(ended, stable_text=ended.text, is_final=False)
 
     def transcribe(self, samples: npt.ArrayLike, sample_rate: int) -> Result:
         """Text of a whole recording: the streaming loop, run to its end.

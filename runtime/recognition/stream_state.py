@@ -7,7 +7,7 @@ import numpy as np
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.inference.encoder_state import EncoderState
-from emf.runtime.search.agreement import commit, common_prefix_length, settle
+from emf.runtime.search.agreement import commit, common_prefix_length, cut, settle
 from emf.runtime.search.emissions import NOTHING, Emissions
 from emf.runtime.search.hypothesis import SearchState
 
@@ -64,9 +64,15 @@ class StreamState:
         self.search = commit(search, count)
         self.clock = replace(self.clock, step=self.clock.step + 1)
 
-    def begin_segment(self) -> None:
-        """Drop all hypotheses but the best, and begin an empty text; audio and encoder carry on."""
-        settled = settle(self.search, self.search.num_frames)
-        self.search = commit(settled, len(settled.best.tokens))
+    def begin_segment(self, tokens: tuple[int, ...]) -> None:
+        """Begin an empty text; audio and encoder carry on, and so do the hypotheses that continue the old text.
+
+        Those that continued it before this segment began are dropped: no dispute outlasts two segments. In a long
+        silence, faint noise would otherwise add up to a word.
+
+        Args:
+            tokens: the old text, from its first token.
+        """
+        self.search = cut(self.search, tokens[len(self.emitted) :], self.clock.segment_start)
         self.emitted = NOTHING
         self.clock = replace(self.clock, segment=self.clock.segment + 1, segment_start=self.search.num_frames)

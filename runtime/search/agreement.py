@@ -17,11 +17,33 @@ def common_prefix_length(hypotheses: Sequence[Hypothesis]) -> int:
 
 
 def settle(state: SearchState, frame: int) -> SearchState:
-    """Drop the hypotheses that still disagree with the best one on a token that it emitted before `frame`."""
+    """Drop the hypotheses that differ from the best one in a token that either emitted before `frame`."""
     best = state.best
-    count = sum(emitted < frame for emitted in best.emissions.frames)
-    agreeing = tuple(h for h in state.hypotheses if h.tokens[:count] == best.tokens[:count])
+    agreeing = tuple(h for h in state.hypotheses if not _differ_before(frame, h, best))
     return replace(state, hypotheses=agreeing)
+
+
+def _differ_before(frame: int, one: Hypothesis, other: Hypothesis) -> bool:
+    """Whether the first token that only one of them has, or that the other replaces, came before `frame`."""
+    count = common_prefix_length([one, other])
+    return any(emitted < frame for h in (one, other) for emitted in h.emissions.frames[count : count + 1])
+
+
+def cut(state: SearchState, tokens: tuple[int, ...], frame: int) -> SearchState:
+    """Make the tokens of one hypothesis the text so far, and forget them; the caller keeps them.
+
+    Args:
+        state: the search.
+        tokens: of the hypothesis. Others that begin with them go on with those behind them; the rest are dropped.
+        frame: a hypothesis that emitted the first token behind them before this frame is dropped too.
+    """
+    count = len(tokens)
+    continuing = tuple(
+        h
+        for h in state.hypotheses
+        if h.tokens[:count] == tokens and all(emitted >= frame for emitted in h.emissions.frames[count : count + 1])
+    )
+    return commit(replace(state, hypotheses=continuing), count)
 
 
 def commit(state: SearchState, count: int) -> SearchState:

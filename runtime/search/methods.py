@@ -53,7 +53,7 @@ def check_guidance(state: SearchState, options: SearchOptions) -> None:
 
 
 def end_words(state: SearchState, options: SearchOptions) -> SearchState:
-    """The state where the stream ends, and with it the word that is open in each hypothesis; for reading only."""
+    """The state where a segment ends, and with it the word that is open in each hypothesis; for reading only."""
     offset = METHODS[options.decoding_method].length_offset
     if state.guidance.fusion is None or offset is None:
         return state

@@ -136,8 +136,7 @@ def _after_step(recognizer: Recognizer, recording: _Recording, on_partial: OnPar
     if on_partial:
         on_partial(recognizer.get_result(recording.stream))
     if recognizer.is_endpoint(recording.stream) and not recording.stream.is_final:
-        recording.segments.append(recognizer.get_result(recording.stream))
-        recognizer.reset(recording.stream)
+        recording.segments.append(recognizer.reset(recording.stream))
 
 
 def _finished(recognizer: Recognizer, recording: _Recording) -> Transcription | Failure:

@@ -131,14 +131,14 @@ def alone(recognizer: Recognizer, audio: FloatArray) -> Iterator[Result]:
     while recognizer.is_ready(stream):
         recognizer.decode_streams([stream])
         if recognizer.is_endpoint(stream) and not stream.is_final:
-            yield recognizer.get_result(stream)
-            recognizer.reset(stream)
+            yield recognizer.reset(stream)
     yield recognizer.get_result(stream)
 
 
-def test_segments_begin_and_end_by_themselves(load: Load) -> None:
+@pytest.mark.parametrize("stable_delay", [None, 0.2])
+def test_segments_begin_and_end_by_themselves(load: Load, stable_delay: float | None) -> None:
     recognizer = load(
-        backend="onnxruntime", beam_width=3, stable_delay=0.2, endpoint=EndpointRules(0.3, 0.2, max_length=0.8)
+        backend="onnxruntime", beam_width=3, stable_delay=stable_delay, endpoint=EndpointRules(0.3, 0.2, max_length=0.8)
     )
     audio = np.concatenate([speech_like(1.5, 1), np.zeros(8000, np.float32), speech_like(1.5, 2)])
     expected = list(alone(recognizer, audio))
@@ -150,6 +150,7 @@ def test_segments_begin_and_end_by_themselves(load: Load) -> None:
         last = {result.segment: result for result in handle.results(PATIENCE)}
     texts = [(r.text, r.start_time) for r in last.values() if r.token_ids]
     assert texts == [(r.text, r.start_time) for r in expected if r.token_ids]
+    assert all(result.stable_text == result.text for result in last.values())
 
 
 def test_closing_loses_nothing(recognizer: Recognizer, expected: list[Result]) -> None:

@@ -14,6 +14,7 @@ from emf.runtime import EndpointRules, LanguageModel, Recognizer, Result, Snapsh
 from emf.runtime.arrays import FloatArray
 from emf.runtime.commands.transcribe import main
 from emf.runtime.recognition.packed_arrays import pack, unpack
+from emf.runtime.search.methods import end_words
 from tests.runtime.conftest import Load
 from tests.runtime.guidance.arpa_text import Table, text_score, to_arpa
 from tests.signals import SAMPLE_RATE, speech_like
@@ -99,15 +100,16 @@ def test_a_batch_of_streams_each_with_its_own(load: Load, model: LanguageModel, 
 
 
 @methods
-@pytest.mark.parametrize("stable_delay", [None, 0.2])
-def test_endpoints_cut_the_text_and_never_change_it(
-    tiny_artifact: Path, model: LanguageModel, method: str, stable_delay: float | None
+@pytest.mark.parametrize(("width", "stable_delay"), [(1, None), (4, None), (4, 0.2)])
+def test_the_open_word_counts_where_a_segment_ends(
+    tiny_artifact: Path, model: LanguageModel, method: str, width: int, stable_delay: float | None
 ) -> None:
+    """With one hypothesis, the text with endpoints equals the text without."""
     pause = np.zeros(12_000, np.float32)
     samples = np.concatenate([part for seed in range(4) for part in (speech_like(1.0, seed), pause)])
     rules = EndpointRules(silence_before_speech=0.5, silence_after_speech=0.3, max_length=1.0)
     options: dict[str, Any] = {"decoding_method": method, "stable_delay": stable_delay}
-    options |= {"beam_width": 4, "language_model": replace(model, weight=0.3, word_score=0.6)}
+    options |= {"beam_width": width, "language_model": replace(model, weight=0.3, word_score=0.6)}
     found: list[tuple[int, ...]] = []
     for endpoint in (rules, None):
         recognizer = Recognizer.load(tiny_artifact, num_threads=1, endpoint=endpoint, **options)
@@ -122,10 +124,11 @@ def test_endpoints_cut_the_text_and_never_change_it(
             stable = result.stable_text
             if recognizer.is_endpoint(stream) and not stream.is_final:
                 tokens, stable, count = (*tokens, *result.token_ids), "", count + 1
-                recognizer.reset(stream)
+                assert result.score == end_words(stream.state.search, recognizer.options).best.score
+                assert recognizer.reset(stream).token_ids == result.token_ids
         found.append((*tokens, *recognizer.get_result(stream).token_ids))
-        assert endpoint is None or stable_delay is None or count > 1, "cuts must happen"
-    assert found[0] == found[1]
+        assert endpoint is None or count > 1, "cuts must happen"
+    assert width > 1 or found[0] == found[1]
 
 
 @methods

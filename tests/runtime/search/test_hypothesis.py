@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.runtime.errors import UsageError
-from emf.runtime.search.agreement import commit, common_prefix_length
+from emf.runtime.search.agreement import commit, common_prefix_length, cut, settle
 from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis, SearchState, within_threshold
 from emf.runtime.search.model import Joined
 from emf.runtime.search.options import SearchOptions
-from emf.runtime.search.run import penalize_blank
-from tests.runtime.search.table_model import log_softmax
+from emf.runtime.search.run import advance, penalize_blank
+from tests.runtime.search.table_model import TableModel, log_softmax
 from tests.tolerances import SCORE
 
 VECTOR = np.zeros(1, np.float32)
@@ -76,6 +76,52 @@ def test_commit_takes_what_all_share(prefix: list[int], tails: list[list[int]]) 
     for before, after in zip(hypotheses, state.hypotheses, strict=True):
         assert after.emissions == before.emissions[count:]
         assert after.score == before.score
+
+
+def at(tokens: tuple[int, ...], *frames: int) -> Hypothesis:
+    return Hypothesis(Emissions(tokens, frames, (-0.1,) * len(tokens)), -1.0, VECTOR, VECTOR)
+
+
+@pytest.mark.parametrize(
+    ("other", "since"),
+    [
+        (at((1, 3), 2, 7), 6),  # replaced, by a later token
+        (at((1, 3), 2, 5), 5),  # replaced, by an earlier token
+        (at((1,), 2), 6),  # lacking
+        (at((1, 2, 3), 2, 6, 9), 9),  # added
+        (at((1, 2, 3, 4), 2, 4, 8, 20), 8),  # added, where the shared tokens are aligned otherwise
+        (at((0, 1, 2), 1, 2, 6), 1),  # added in front
+        (at(()), 2),
+    ],
+    ids=str,
+)
+def test_settling_ends_every_kind_of_disagreement(other: Hypothesis, since: int) -> None:
+    state = SearchState((at((1, 2), 2, 6), other), num_frames=30)
+    assert settle(state, since).hypotheses == state.hypotheses
+    assert settle(state, since + 1).hypotheses == state.hypotheses[:1]
+
+
+def test_equal_tokens_aligned_otherwise_are_no_disagreement() -> None:
+    state = SearchState((at((1, 2), 2, 6), at((1, 2), 1, 20)))
+    assert settle(state, 30) == state
+
+
+@pytest.mark.parametrize("method", ["beam", "modified_beam"])
+@given(seed=st.integers(0, 40))
+def test_a_cut_that_drops_nothing_changes_nothing(method: str, seed: int) -> None:
+    """Whatever the hypotheses have behind the text, they end as they would have ended without the cut."""
+    model = TableModel(12, 3, seed, blank_bias=2.0)
+    options = SearchOptions(decoding_method=method, beam_width=3, step_max_tokens=2)
+    taken: tuple[int, ...] = ()
+    whole = state = model.start()
+    for frames in np.array_split(model.frames, 6):
+        (whole,) = advance(frames[None], [whole], model, options)
+        (state,) = advance(frames[None], [state], model, options)
+        tokens = state.best.tokens
+        if all(h.tokens[: len(tokens)] == tokens for h in state.hypotheses):
+            state, taken = cut(state, tokens, 0), (*taken, *tokens)
+    assert [(*taken, *h.tokens) for h in state.hypotheses] == [h.tokens for h in whole.hypotheses]
+    assert [h.score for h in state.hypotheses] == pytest.approx([h.score for h in whole.hypotheses], abs=SCORE)
 
 
 @pytest.mark.parametrize("worst", [-1e30, float("-inf"), float("nan")])
