@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -47,6 +48,8 @@ def open_standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Its own lock would be made with the first message, from modules in which an interrupt turns into another error.
+    tqdm.set_lock(threading.RLock())
 
 
 def _nowhere() -> TextIO:

@@ -185,9 +185,9 @@ def test_an_interrupt_that_a_package_turns_into_its_own_error(tiny_artifact: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("command", RUNTIME_COMMANDS)
 def test_an_interrupt_at_any_time(tiny_artifact: Path, command: str, tmp_path: Path) -> None:
-    """From the moment the command's own modules are imported; before that Python itself is starting."""
+    """From the moment the launcher is imported; before that Python itself is starting."""
     for delay in range(0, 250, 25):
-        prelude = "sys.stderr.write('up\\n'); sys.stderr.flush()"
+        prelude = "import emf.runtime.commands.launch; sys.stderr.write('up\\n'); sys.stderr.flush()"
         with start(command, tiny_artifact, tmp_path / "none.wav", prelude=prelude) as process:
             assert process.stderr
             process.stderr.readline()
