@@ -46,6 +46,10 @@ class StreamClosed(EmfError, RuntimeError):
     """A stream of an engine, or the engine, is closed and takes no more audio."""
 
 
+class ResultTimeout(EmfError, TimeoutError):
+    """No result came within the time that the caller gave."""
+
+
 class UsageError(EmfError, ValueError):
     """An option or an argument that makes no sense."""
 

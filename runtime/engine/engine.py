@@ -14,9 +14,9 @@ from emf.runtime.engine.options import EngineOptions
 from emf.runtime.engine.scheduler import Scheduler
 from emf.runtime.engine.slot import OnResult
 from emf.runtime.engine.workers import Workers
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import UsageError, require
 from emf.runtime.recognition.recognizer import Recognizer
-from emf.runtime.recognition.stream import Stream
+from emf.runtime.recognition.stream import Stream, require_stream
 
 _WARM_UP_BATCHES = (1, 1, 2, 4, 8)
 _DEFAULTS = EngineOptions()
@@ -58,6 +58,7 @@ class Engine:
         Raises:
             UsageError: an option makes no sense.
         """
+        require(recognizer, Recognizer, "a Recognizer, such as Recognizer.load gives")
         options = EngineOptions(
             deadline_ms=deadline_ms,
             max_streams=max_streams,
@@ -95,7 +96,10 @@ class Engine:
             UsageError: this process was forked from the engine's.
         """
         self._workers.home.check("an engine")
-        chosen = stream or self._recognizer.create_stream()
+        if on_result is not None and not callable(on_result):
+            raise UsageError(f"expected a function that takes a result, found {type(on_result).__name__}")
+        chosen = self._recognizer.create_stream() if stream is None else stream
+        require_stream(chosen)
         return StreamHandle(self._scheduler, self._scheduler.admit(chosen, on_result), self)
 
     def metrics(self) -> EngineMetrics:

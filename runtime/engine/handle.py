@@ -1,15 +1,18 @@
 """A caller's access to a stream in an engine."""
 
+import math
+import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
+from numbers import Real
+from types import NoneType, TracebackType
 
 import numpy.typing as npt
 
 from emf.runtime.audio.samples import check_sample_rate, to_mono_float
 from emf.runtime.engine.scheduler import Scheduler
 from emf.runtime.engine.slot import Slot
-from emf.runtime.errors import UsageError
+from emf.runtime.errors import UsageError, require
 from emf.runtime.inference.home_process import HomeProcess
 from emf.runtime.recognition.result import Result
 
@@ -43,7 +46,7 @@ class StreamHandle:
         """
         self._check_process()
         rate, mono = check_sample_rate(sample_rate), to_mono_float(samples)
-        self._scheduler.feed(self._slot, rate, mono, timeout)
+        self._scheduler.feed(self._slot, rate, mono, _checked(timeout) or 0.0)
 
     def input_finished(self) -> None:
         """Declare the audio complete. The engine decodes what is left, up to the last sample."""
@@ -62,12 +65,12 @@ class StreamHandle:
             timeout: seconds; `None` sets no limit.
 
         Raises:
-            TimeoutError: it did not come in time.
+            ResultTimeout: it did not come in time.
             StreamClosed: the stream was closed before.
             Exception: the error that ended the stream.
         """
         self._check_process()
-        return self._slot.results.wait_for_end(timeout)
+        return self._slot.results.wait_for_end(_checked(timeout))
 
     def results(self, timeout: float | None = None) -> Iterator[Result]:
         """Results as they come, up to the final one.
@@ -78,13 +81,14 @@ class StreamHandle:
             timeout: seconds to wait for each; `None` sets no limit.
 
         Raises:
-            TimeoutError: none came in time.
+            ResultTimeout: none came in time.
             StreamClosed: the stream was closed.
             UsageError: the stream was opened with `on_result`.
             Exception: the error that ended the stream.
         """
         self._check_unread()
-        while (result := self._slot.results.take(timeout)) is not None:
+        limit = _checked(timeout)
+        while (result := self._slot.results.take(limit)) is not None:
             yield result
 
     async def __aiter__(self) -> AsyncIterator[Result]:
@@ -124,3 +128,13 @@ class StreamHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _checked(timeout: float | None) -> float | None:
+    """A caller's timeout in seconds, no longer than a lock can wait."""
+    require(timeout, (Real, NoneType), "a timeout in seconds")
+    if timeout is None:
+        return None
+    if math.isnan(timeout):
+        raise UsageError("expected a timeout in seconds, found NaN")
+    return min(float(timeout), threading.TIMEOUT_MAX)

@@ -7,6 +7,7 @@ from functools import partial
 from threading import Condition
 from typing import TYPE_CHECKING
 
+from emf.runtime.errors import ResultTimeout
 from emf.runtime.recognition.result import Result
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ class ResultQueue:
             timeout: seconds to wait; `None` sets no limit.
 
         Raises:
-            TimeoutError: none came in time.
+            ResultTimeout: none came in time.
             Exception: the error that ended the stream.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._unread or self._ended, timeout):
-                raise TimeoutError(f"no result came within {timeout} seconds")
+                raise ResultTimeout(f"no result came within {timeout} seconds")
             return self._next()
 
     async def take_async(self) -> Result | None:
@@ -109,12 +110,12 @@ class ResultQueue:
         """Wait for the end; the last result. Unread results stay unread.
 
         Raises:
-            TimeoutError: the stream did not end in time.
+            ResultTimeout: the stream did not end in time.
             Exception: the error that ended the stream.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._ended, timeout):
-                raise TimeoutError(f"the stream did not end within {timeout} seconds")
+                raise ResultTimeout(f"the stream did not end within {timeout} seconds")
             if self._error is not None or self._latest is None:
                 raise self._error or RuntimeError("the stream ended without a result")
             return self._latest

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emf.runtime import EmfError, LanguageModel, Recognizer, UsageError
+from emf.runtime import EmfError, Engine, LanguageModel, Recognizer, UsageError
 from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.search.options import SearchOptions
 
@@ -51,6 +51,28 @@ def test_options(name: str, value: Any) -> None:
 def test_numbers_of_the_wrong_kind(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"expected {name} from"):
         RecognizerOptions(**{name: value})
+
+
+@pytest.mark.parametrize("value", [*WRONG, math.nan], ids=repr)
+def test_engines(recognizer: Recognizer, value: Any) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        Engine(value)
+    with Engine(recognizer, max_batch=1) as engine, engine.open() as handle:
+        with pytest.raises(UsageError, match="expected a stream"):
+            engine.open(value)
+        with pytest.raises(UsageError, match="expected a function"):
+            engine.open(on_result=value)
+        if not isinstance(value, float | bool) or math.isnan(value):
+            with pytest.raises(UsageError, match="expected a timeout"):
+                handle.result(value)
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.01, -1.0])
+def test_a_result_that_does_not_come_is_an_error_of_ours(recognizer: Recognizer, timeout: float) -> None:
+    with Engine(recognizer, max_batch=1) as engine, engine.open() as handle:
+        with pytest.raises(EmfError, match="did not end within") as raised:
+            handle.result(timeout)
+        assert isinstance(raised.value, TimeoutError)
 
 
 def test_phrases_and_models_by_name(tiny_artifact: Path) -> None:
