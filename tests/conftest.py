@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,10 @@ if TYPE_CHECKING:  # PyTorch is imported only where a test exports
 
 settings.register_profile("emf", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("emf")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in its background, and the commands that tests start would ignore Ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("runtime", "export", "quantize")
