@@ -10,6 +10,7 @@ from emf.runtime.audio.ogg_parts import ogg_parts
 from emf.runtime.audio.riff_parts import riff_parts
 from emf.runtime.audio.sound_part import SoundPart
 
+_UNKNOWN_AU = 0xFFFFFFFF
 _FLAC_STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 _SOUND_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"OggS", b"fLaC", b"FORM", b".snd", b"caff", b"ID3")
 _MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga")
@@ -49,8 +50,22 @@ def sound_parts(file: BinaryIO, suffix: str = "") -> list[SoundPart]:
     elif is_mpeg(file) or (suffix.lower() in _MPEG_SUFFIXES and not start.startswith(_SOUND_STARTS)):
         parts = mpeg_parts(file, size)
     else:
-        parts = []
+        stated = _stated_size(file)
+        parts = [SoundPart(0, size, note=f"it breaks off, {stated} bytes are promised, {size} are there")]
+        parts = parts if stated > size else []
     return parts or [SoundPart(0, size)]
+
+
+def _stated_size(file: BinaryIO) -> int:
+    """The size that the header of an AIFF, AU or Wave64 file states for all of it; 0 where it states none."""
+    file.seek(0)
+    start = file.read(24).ljust(24, b"\0")
+    if start[:4] == b"FORM":
+        return 8 + int.from_bytes(start[4:8], "big")
+    if start[:4] == b".snd":
+        audio = int.from_bytes(start[8:12], "big")
+        return 0 if audio == _UNKNOWN_AU else int.from_bytes(start[4:8], "big") + audio
+    return int.from_bytes(start[16:24], "little") if start[:4] == b"riff" else 0
 
 
 def _flac_starts(file: BinaryIO) -> Iterator[int]:

@@ -74,6 +74,17 @@ def test_a_file_that_breaks_off(read: Read, caplog: pytest.LogCaptureFixture, da
     assert words in warning(caplog)
 
 
+@pytest.mark.parametrize("form", ["AIFF", "AU", "W64"])
+def test_other_formats_that_break_off(read: Read, caplog: pytest.LogCaptureFixture, form: str) -> None:
+    data = encoded(form)
+    whole = read(data)
+    assert len(whole) == len(AUDIO)
+    assert not caplog.records
+    assert beginning(read(data[: len(data) // 2]), whole)
+    assert "it breaks off" in warning(caplog)
+    assert f"{len(data) // 2} are there" in warning(caplog)
+
+
 @pytest.mark.parametrize(
     ("one", "length"),
     [(MP3, len(AUDIO)), (OGG, len(AUDIO)), (FLAC, len(AUDIO)), (wav(pcm()), len(AUDIO))],
