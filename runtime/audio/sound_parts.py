@@ -51,8 +51,8 @@ def sound_parts(file: BinaryIO, suffix: str = "") -> list[SoundPart]:
         parts = mpeg_parts(file, size)
     else:
         stated = _stated_size(file)
-        parts = [SoundPart(0, size, note=f"it breaks off, {stated} bytes are promised, {size} are there")]
-        parts = parts if stated > size else []
+        note = f"it breaks off, {stated} bytes are promised, {size} are there" if stated > size else ""
+        parts = [SoundPart(0, size, note=note)]
     return parts or [SoundPart(0, size)]
 
 

@@ -232,9 +232,7 @@ class Recognizer:
         An error leaves every stream as it was.
         """
         require(streams, Iterable, "a list of streams")
-        for stream in streams:
-            require_stream(stream)
-        ready = [stream for stream in dict.fromkeys(streams) if stream.is_ready]
+        ready = list(dict.fromkeys(stream for stream in streams if self.is_ready(stream)))
         if not ready:
             return
         crew = self._crew_for(len(ready))

@@ -87,3 +87,12 @@ def test_numbers_of_numpy_become_plain() -> None:
     options = SearchOptions(**given)
     assert options == SearchOptions(beam_width=4, beam_threshold=4.0, step_max_tokens=9)
     assert {type(getattr(options, name)) for name in given} == {int, float}
+
+
+def test_streams_may_come_one_by_one(recognizer: Recognizer) -> None:
+    """What is only looked at once, such as a generator, is not used up by looking at its types."""
+    streams = [recognizer.create_stream() for _ in range(2)]
+    for stream in streams:
+        stream.accept_waveform(16_000, np.zeros(16_000, np.float32))
+    recognizer.decode_streams(stream for stream in streams)  # type: ignore[arg-type]
+    assert [stream.state.clock.step for stream in streams] == [1, 1]
