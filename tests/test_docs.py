@@ -45,6 +45,8 @@ def test_the_files_of_the_walk_exist() -> None:
 
 
 def test_every_room_is_in_the_picture() -> None:
-    rooms = {path.parent.name for path in (ROOT / "runtime").glob("*/__init__.py")}
-    assert rooms == {room for line in ORDER for room in line if room.startswith("runtime.") for room in [room[8:]]}
+    rooms = {
+        path.parent.relative_to(ROOT / "runtime").as_posix() for path in (ROOT / "runtime").glob("*/**/__init__.py")
+    }
+    assert rooms == {room[8:].replace(".", "/") for line in ORDER for room in line if room.startswith("runtime.")}
     assert [room for room in sorted(rooms) if not re.search(rf"^ .*\b{room}/ ", ARCHITECTURE, re.MULTILINE)] == []

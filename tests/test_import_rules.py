@@ -19,6 +19,7 @@ ORDER = (
     {"runtime.artifact"},
     {"runtime.audio", "runtime.guidance"},
     {"runtime.search"},
+    {"runtime.search.batched"},
     {"runtime.inference"},
     {"runtime.recognition"},
     {"runtime.engine", "runtime.speech"},

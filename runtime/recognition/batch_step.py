@@ -7,9 +7,9 @@ import numpy as np
 
 from emf.runtime.inference.transducer import EncodedStep, Transducer
 from emf.runtime.recognition.stream import Stream
+from emf.runtime.search.batched.advance import advance
 from emf.runtime.search.hypothesis import SearchState
 from emf.runtime.search.options import SearchOptions
-from emf.runtime.search.run import advance
 
 
 @dataclass(frozen=True, slots=True)

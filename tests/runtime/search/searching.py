@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from emf.runtime.guidance.guidance import NO_GUIDANCE, Guidance
+from emf.runtime.search.batched.advance import advance_batch
 from emf.runtime.search.hypothesis import SearchState
 from emf.runtime.search.options import SearchOptions
 from emf.runtime.search.run import Advance, advance
 from tests.runtime.search.table_model import TableModel
 
-IMPLEMENTATIONS: dict[str, Advance] = {"reference": advance}
+IMPLEMENTATIONS: dict[str, Advance] = {"reference": advance, "batched": advance_batch}
 
 
 def search(
