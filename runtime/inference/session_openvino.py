@@ -218,12 +218,17 @@ def compile_graph(
     properties: dict[str, str],
     cache_dir: Path | None,
 ) -> openvino.CompiledModel:
-    """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache."""
+    """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache.
+
+    `Model.reshape` would first rewrite every reshape before a product so that it reads the weights' shape. OpenVINO
+    then sees a second reader of weights of 8 or 4 bits, and makes float32 of them when it compiles.
+    """
     model = source.clone()  # shares the weights
-    shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
-    for name, shape in shapes.items():
-        shape[batch_axes[name]] = openvino.Dimension(num_rows)
-    model.reshape(shapes)
+    for parameter in model.get_parameters():
+        shape = parameter.get_partial_shape()
+        shape[batch_axes[parameter.output(0).any_name]] = openvino.Dimension(num_rows)
+        parameter.set_partial_shape(shape)
+    model.validate_nodes_and_infer_types()
     if cache_dir is not None:
         try:
             return _core().compile_model(model, "CPU", properties | {"CACHE_DIR": str(cache_dir)})
