@@ -8,10 +8,13 @@ import numpy as np
 
 from emf.quantize.corpus import load_samples
 from emf.quantize.fresh_process import call_in_fresh_process
+from emf.quantize.recipe import GraphRecipe, Recipe
 from emf.quantize.report.drift import encoder_drift, encoder_inputs
-from emf.quantize.report.operators import profile_graph
+from emf.quantize.report.operators import float32_products, profile_graph
 from emf.quantize.report.rows import Diagnostics
+from emf.quantize.variant import PROVENANCE
 from emf.runtime.arrays import FloatArray
+from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.measure.paced_load import find_capacity, run_load
 from emf.runtime.recognition.decoding import Decoding
@@ -60,8 +63,15 @@ def _examine(
     return Diagnostics(
         drift_db=tuple(encoder_drift(reference, recognizer, samples)),
         operators=tuple(operators),
+        float32_products=float32_products(operators, _encoder_recipe(transducer.manifest, variant)),
         streams_realtime=_capacity(recognizer, recordings, options),
     )
+
+
+def _encoder_recipe(manifest: Manifest, variant: Variant) -> GraphRecipe | None:
+    """How the variant's encoder was quantized, where the manifest says so."""
+    record = manifest.provenance.get(PROVENANCE, {}).get(str(variant))
+    return None if record is None else Recipe.from_document(record["recipe"]).graphs["encoder"]
 
 
 def _recordings(utterances: Sequence[Utterance], sample_rate: int, seconds: float) -> list[FloatArray]:

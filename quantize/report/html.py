@@ -50,7 +50,10 @@ def to_html(report: Report) -> str:
     parts += ["<h2>Memory traffic of a chunk</h2>", _table(bandwidth_table(report))]
     parts.append("<h2>The encoder's operators, by the backend's own profiler</h2>")
     for variant in report.variants:
-        parts += [f"<h3>{escape(variant.name)}</h3>", _table(operators_table(variant))]
+        parts.append(f"<h3>{escape(variant.name)}</h3>")
+        if variant.diagnostics.float32_products:
+            parts.append(f"<p>{escape(variant.diagnostics.float32_products)}.</p>")
+        parts.append(_table(operators_table(variant)))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n<body>\n'

@@ -33,6 +33,10 @@ def to_markdown(report: Report) -> str:
     drift = [f"- {v.name}: {', '.join(f'{value:.1f}' for value in v.diagnostics.drift_db)}" for v in report.quantized]
     if drift:
         parts += ["## Encoder against fp32, dB by minute of audio", "\n".join(drift)]
+    told = [(v.name, v.diagnostics.float32_products) for v in report.quantized]
+    floats = [f"- {name}: {sentence}" for name, sentence in told if sentence]
+    if floats:
+        parts += ["## Products in float32", "\n".join(floats)]
     return "\n\n".join(parts) + "\n"
 
 

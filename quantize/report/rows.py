@@ -27,10 +27,20 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """One kind of operator: calls and microseconds in a step, and the kernel where the backend names it."""
+    """One kind of operator.
+
+    Attributes:
+        operator: the backend's name for it.
+        kernel: that runs it, where the backend names it.
+        weights: what it multiplies by: weights in `float32`, `float16` or `bfloat16`, or `quantized` ones; empty for
+            operators without a matrix of weights.
+        calls: in a step.
+        microseconds: of all calls in a step.
+    """
 
     operator: str
     kernel: str
+    weights: str
     calls: float
     microseconds: float
 
@@ -42,11 +52,13 @@ class Diagnostics:
     Attributes:
         drift_db: signal to noise of the encoder's output against the float variant, by minute of audio.
         operators: the encoder's, the most time first.
+        float32_products: which products of a quantized encoder run in float32, in words; empty if none does.
         streams_realtime: largest number of streams within the deadline; `None` if not measured.
     """
 
     drift_db: tuple[float, ...]
     operators: tuple[OperatorTime, ...]
+    float32_products: str
     streams_realtime: int | None
 
 

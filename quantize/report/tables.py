@@ -104,13 +104,14 @@ def operators_table(variant: VariantRow, most: int = 8) -> Table:
         [
             entry.operator,
             entry.kernel,
+            entry.weights,
             f"{entry.calls:.0f}",
             f"{entry.microseconds:.0f}",
             f"{100 * entry.microseconds / total:.0f} %",
         ]
         for entry in operators[:most]
     ]
-    return ("operator", "kernel", "calls a step", "µs a step", "share"), rows
+    return ("operator", "kernel", "weights", "calls a step", "µs a step", "share"), rows
 
 
 def machine_line(report: Report) -> str:

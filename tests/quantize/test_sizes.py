@@ -1,15 +1,18 @@
-"""How small variants get, with matrices of a size at which it shows."""
+"""How small variants get, with matrices of a size at which it shows, and that the backend reads them so."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emf.quantize.calibration import CalibrationOptions, calibrate
 from emf.quantize.recipe import make_recipe
+from emf.quantize.report.operators import profile_graph
 from emf.quantize.variant import VariantRequest, add_variant
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.measure.machine import describe_machine
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.signals import speech_like
 
@@ -41,3 +44,14 @@ def test_size_ratio(manifest: Manifest, backend: str, precision: str) -> None:
         return
     small, large = (manifest.variant(Variant(backend, name))["encoder"].bytes for name in (precision, "fp32"))
     assert small < RATIOS[precision] * large
+
+
+@pytest.mark.parametrize("precision", ["int8-weight", "int4-weight"])
+def test_openvino_reads_weights_as_they_are_stored(manifest: Manifest, precision: str) -> None:
+    """No product with weights runs in float32, whatever stands before it: half of them multiply a reshaped matrix."""
+    if "avx2" not in describe_machine().instruction_sets:
+        pytest.skip("OpenVINO unpacks weights on processors without AVX2")
+    encoder = manifest.variant(Variant("openvino", precision))["encoder"]
+    inputs = {t.name: np.zeros(tuple(size or 3 for size in t.shape), t.dtype) for t in encoder.inputs}
+    products = [entry for entry in profile_graph(manifest, encoder, [inputs], 1) if entry.weights]
+    assert products and {entry.weights for entry in products} == {"quantized"}

@@ -34,7 +34,7 @@ def variant_row(name: str, p50: float = 4.0, delta: float = 0.0) -> VariantRow:
         batch_invariant=True,
         figures=figures(p50),
         peak_rss_bytes=2**27,
-        diagnostics=Diagnostics((30.0, 29.0), (OperatorTime("MatMul", "gemm", 9.0, 30.0),), None),
+        diagnostics=Diagnostics((30.0, 29.0), (OperatorTime("MatMul", "gemm", "float32", 9.0, 30.0),), "", None),
         bandwidth=MemoryTraffic({"encoder": 2**20}, 2**10, 2**20 + 2**10, 6e6, 0.1, "L2"),
         curves=Curves((1.0, 2.0), {"encoder": (0.5, 1.0)}, (1.0, 2.0)),
     )

@@ -24,6 +24,15 @@ def test_a_variant_at_its_worst() -> None:
     assert "- openvino/int8: 30.0, 29.0" in text and "- openvino/fp32:" not in text
 
 
+def test_products_in_float32_are_told() -> None:
+    sentence = "41 of 82 matrix products of the encoder run in float32 (gemm_mlas), 59 % of a step"
+    slow = replace(INT8, diagnostics=replace(INT8.diagnostics, float32_products=sentence))
+    report = report_of(FLOAT, slow)
+    assert f"<h3>openvino/int8</h3>\n<p>{sentence}.</p>" in to_html(report)
+    assert f"## Products in float32\n\n- openvino/int8: {sentence}\n" in to_markdown(report)
+    assert "float32 (" not in to_html(report_of(FLOAT, INT8)) + to_markdown(report_of(FLOAT, INT8))
+
+
 def test_a_baseline_that_fails_stands_beside_one_that_runs() -> None:
     rows = BaselineRow("torchaudio", 0.1, 0.05, EDITS, figures(8.0), 2**28), FailedBaseline("other", "a | b")
     text = to_markdown(replace(report_of(FLOAT), baselines=rows))
