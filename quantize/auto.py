@@ -1,20 +1,21 @@
 """`--precision auto`: the fastest variant that keeps the words.
 
-First every mixture of quantized and float components is decoded, and the other precisions; then,
-where an INT8 encoder alone costs too many words, its most sensitive matrices go back to float; and
-where words are lost by deletions, a blank penalty is fitted before a candidate is given up.
+First every component is quantized alone, in each precision that the backend has, and decodes the dev set; then come
+the mixtures that look best by these results. Where an INT8 encoder alone costs too many words, its most sensitive
+matrices go back to float; and where words are lost by deletions, a blank penalty is fitted before a candidate is given
+up.
 """
 
-import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from emf.quantize.accuracy import ErrorCounts, word_counts
+from emf.quantize.accuracy import word_counts
+from emf.quantize.candidates import Candidate, Choice
 from emf.quantize.compress import check_supported
 from emf.quantize.evaluation import evaluate
-from emf.quantize.recipe import GraphRecipe, Recipe, make_recipe
+from emf.quantize.mixtures import Change, Mixture, promising_mixtures
+from emf.quantize.recipe import PRECISIONS, GraphRecipe, Recipe, make_recipe
 from emf.quantize.scratch_artifact import ScratchArtifact
 from emf.quantize.sensitivity import rank_layers
 from emf.runtime.artifact.manifest import GRAPH_NAMES
@@ -25,70 +26,8 @@ from emf.runtime.speech.utterances import Utterance
 
 _LOGGER = logging.getLogger(__name__)
 BLANK_PENALTIES = (0.25, 0.5, 1.0, 1.5, 2.0)
-UNIFORM_PRECISIONS = ("int8-weight", "int4-weight", "bf16")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A variant tried on the dev set.
-
-    Attributes:
-        name: how it is called in the explanation.
-        recipe: how its graphs are quantized.
-        counts: its word errors.
-        chunk_ms: mean time of a chunk.
-        blank_penalty: fitted to it, 0 if none was needed.
-    """
-
-    name: str
-    recipe: Recipe
-    counts: ErrorCounts
-    chunk_ms: float
-    blank_penalty: float = 0.0
-
-    def to_document(self, baseline: "Candidate") -> dict[str, Any]:
-        """As JSON, beside the float variant."""
-        return {
-            "name": self.name,
-            "wer": self.counts.rate,
-            "wer_increase": self.counts.rate - baseline.counts.rate,
-            **asdict(self.counts.totals()),
-            "chunk_ms": self.chunk_ms,
-            "speedup": baseline.chunk_ms / self.chunk_ms if self.chunk_ms else 0.0,
-            "blank_penalty": self.blank_penalty,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What the search found: the float variant, everything tried, and the best within the budget."""
-
-    baseline: Candidate
-    tried: tuple[Candidate, ...]
-    best: Candidate
-    max_wer_increase: float
-
-    def to_document(self) -> dict[str, Any]:
-        """As JSON for the manifest."""
-        return {
-            "max_wer_increase": self.max_wer_increase,
-            "baseline": self.baseline.to_document(self.baseline),
-            "tried": [candidate.to_document(self.baseline) for candidate in self.tried],
-            "chosen": self.best.to_document(self.baseline),
-            "reason": self.reason(),
-        }
-
-    def reason(self) -> str:
-        """Why this one, in numbers."""
-        best, baseline = self.best, self.baseline
-        fitting = sum(_within(candidate, baseline, self.max_wer_increase) for candidate in self.tried)
-        penalty = f" with a blank penalty of {best.blank_penalty:g}" if best.blank_penalty else ""
-        speed = baseline.chunk_ms / best.chunk_ms if best.chunk_ms else 0.0
-        return (
-            f"{best.name}{penalty}: WER {100 * best.counts.rate:.2f} % against {100 * baseline.counts.rate:.2f} % "
-            f"of fp32, {best.chunk_ms:.2f} ms a chunk against {baseline.chunk_ms:.2f} ({speed:.2f} times as fast); "
-            f"the fastest of {fitting} within {100 * self.max_wer_increase:g} points, of {len(self.tried)} tried"
-        )
+MOST_MIXTURES = 8
+"""Mixtures tried beyond the components alone: at most 20 candidates in OpenVINO, 17 in ONNX Runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +60,7 @@ class AutoSearch:
         self._given_penalty = decoding.options.blank_penalty
         self._budget = max_wer_increase
         self._tried: list[Candidate] = []
+        self._decodings = 0
 
     def run(self) -> Choice:
         """Search.
@@ -130,13 +70,20 @@ class AutoSearch:
         """
         floats = Recipe({name: GraphRecipe(FLOAT) for name in GRAPH_NAMES})
         baseline = self._try(_Trial(FLOAT, floats, Variant(self._bench.backend, FLOAT)))
-        for trial in [*self._component_mixes(), *self._uniform_precisions()]:
-            self._consider(trial, baseline)
-        if not any(
-            _within(candidate, baseline, self._budget) and _has_int8_encoder(candidate) for candidate in self._tried
-        ):
+        precisions = self._make_precisions()
+        most = len(GRAPH_NAMES) * len(precisions) + MOST_MIXTURES
+        _LOGGER.info("trying at most %d candidates, and float matrices in an INT8 encoder that needs some", most)
+        alone = {
+            (component, precision): self._consider(self._mix({component: precision}), baseline)
+            for component in GRAPH_NAMES
+            for precision in precisions
+        }
+        changes = {key: _change(baseline, candidate, key[0]) for key, candidate in alone.items()}
+        for mixture in promising_mixtures(changes, self._budget, MOST_MIXTURES):
+            self._consider(self._mix(mixture), baseline)
+        if self._is_worth_freeing(alone["encoder", "int8"], baseline):
             self._free_layers(baseline)
-        fitting = [candidate for candidate in self._tried if _within(candidate, baseline, self._budget)]
+        fitting = [candidate for candidate in self._tried if candidate.within(baseline, self._budget)]
         if not fitting:
             nearest = min(self._tried, key=lambda candidate: candidate.counts.rate)
             raise ToleranceError(
@@ -145,29 +92,32 @@ class AutoSearch:
                 f"{100 * nearest.counts.rate:.2f} %; raise --max-wer-increase, calibrate on more speech, or keep fp32"
             )
         best = min(fitting, key=lambda candidate: candidate.chunk_ms)
-        return Choice(baseline, tuple(self._tried), best, self._budget)
+        mixtures = (len(precisions) + 1) ** len(GRAPH_NAMES) - 1
+        return Choice(baseline, tuple(self._tried), best, self._budget, mixtures, self._decodings)
 
-    def _component_mixes(self) -> list[_Trial]:
-        """The 2³ combinations of quantized and float encoder, predictor and joiner, less the float one."""
-        self._bench.make("int8", make_recipe("int8"))
+    def _make_precisions(self) -> list[str]:
+        """Quantize all components in each precision that the backend has; mixtures take their graphs from there."""
         found = []
-        for parts in itertools.product((FLOAT, "int8"), repeat=len(GRAPH_NAMES)):
-            if "int8" in parts:
-                chosen = dict(zip(GRAPH_NAMES, parts, strict=True))
-                recipe = make_recipe("int8", chosen)
-                found.append(_Trial(recipe.name, recipe, self._bench.mix(recipe.name, chosen)))
-        return found
-
-    def _uniform_precisions(self) -> list[_Trial]:
-        found = []
-        for precision in UNIFORM_PRECISIONS:
+        for precision in PRECISIONS:
             try:
                 check_supported(self._bench.backend, precision)
             except UsageError:
                 continue
-            recipe = make_recipe(precision)
-            found.append(_Trial(precision, recipe, self._bench.make(precision, recipe)))
+            self._bench.make(precision, make_recipe(precision))
+            found.append(precision)
         return found
+
+    def _mix(self, mixture: Mixture) -> _Trial:
+        """Components in these precisions, the others in float."""
+        chosen = dict.fromkeys(GRAPH_NAMES, FLOAT) | mixture
+        recipe = make_recipe(FLOAT, chosen)
+        return _Trial(recipe.name, recipe, self._bench.mix(recipe.name, chosen))
+
+    def _is_worth_freeing(self, encoder: Candidate, baseline: Candidate) -> bool:
+        """Whether the INT8 encoder costs too many words, and would be faster than all encoders that do not."""
+        fitting = [candidate for candidate in self._tried if candidate.within(baseline, self._budget)]
+        fastest = min((candidate.components_ms["encoder"] for candidate in fitting), default=float("inf"))
+        return not encoder.within(baseline, self._budget) and encoder.components_ms["encoder"] < fastest
 
     def _free_layers(self, baseline: Candidate) -> None:
         """Give the encoder's most sensitive matrices back to float, more and more of them, until the WER fits."""
@@ -180,8 +130,8 @@ class AutoSearch:
             freed = make_recipe("int8", {"predictor": FLOAT, "joiner": FLOAT})
             freed = freed.with_graph("encoder", replace(encoder, float_layers=layers))
             name = f"int8 encoder with {count} of {len(ranked)} matrices in float"
-            self._consider(_Trial(name, freed, self._bench.make(f"free{count}", freed)), baseline)
-            if _within(self._tried[-1], baseline, self._budget):
+            trial = _Trial(name, freed, self._bench.make(f"free{count}", freed))
+            if self._consider(trial, baseline).within(baseline, self._budget):
                 return
             count *= 2
 
@@ -191,17 +141,20 @@ class AutoSearch:
         decoding = self._decoding.with_options(blank_penalty=penalty)
         evaluation = evaluate(self._bench.folder, trial.variant, self._utterances, decoding)
         counts = word_counts(self._references, evaluation.texts)
-        chunk_ms = evaluation.measurements.figures().chunk_ms.mean
+        figures = evaluation.measurements.figures()
+        chunk_ms = figures.chunk_ms.mean
+        self._decodings += 1
         _LOGGER.info("%s: WER %.2f %%, %.2f ms a chunk", trial.name, 100 * counts.rate, chunk_ms)
-        return Candidate(trial.name, trial.recipe, counts, chunk_ms, penalty)
+        return Candidate(trial.name, trial.recipe, counts, chunk_ms, figures.components_ms, penalty)
 
-    def _consider(self, trial: _Trial, baseline: Candidate) -> None:
+    def _consider(self, trial: _Trial, baseline: Candidate) -> Candidate:
         """Try a variant; if it deletes words beyond the budget, keep its best candidate with a blank penalty."""
         candidate = self._try(trial)
         deletes_more = candidate.counts.deletions.sum() > baseline.counts.deletions.sum()
-        if deletes_more and self._given_penalty is None and not _within(candidate, baseline, self._budget):
+        if deletes_more and self._given_penalty is None and not candidate.within(baseline, self._budget):
             candidate = self._fit_blank_penalty(trial, candidate)
         self._tried.append(candidate)
+        return candidate
 
     def _fit_blank_penalty(self, trial: _Trial, without: Candidate) -> Candidate:
         """The candidate with the penalty of least WER; the search stops once a greater one does harm."""
@@ -214,9 +167,9 @@ class AutoSearch:
         return best
 
 
-def _within(candidate: Candidate, baseline: Candidate, budget: float) -> bool:
-    return bool(candidate.counts.rate <= baseline.counts.rate + budget)
-
-
-def _has_int8_encoder(candidate: Candidate) -> bool:
-    return candidate.recipe.graphs["encoder"].precision == "int8"
+def _change(baseline: Candidate, candidate: Candidate, component: str) -> Change:
+    """What a component quantized alone changes."""
+    return Change(
+        candidate.components_ms[component] - baseline.components_ms[component],
+        candidate.counts.rate - baseline.counts.rate,
+    )

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emf.quantize.auto import AutoSearch, Choice
+from emf.quantize.auto import AutoSearch
 from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
+from emf.quantize.candidates import Choice
 from emf.quantize.corpus import read_corpus
 from emf.quantize.recipe import COMPONENT_PRECISIONS, PRECISIONS, make_recipe
 from emf.quantize.scratch_artifact import scratch_artifact
@@ -77,7 +78,11 @@ def make_parser() -> CommandParser:
         "--seed", type=bounded(int, 0, 2**31), default=0, help="Choose the inputs with this seed. Default: 0."
     )
     auto = parser.add_argument_group("search with --precision auto")
-    auto.add_argument("--dev", type=Path, help="Let auto search on this manifest.tsv with transcripts.")
+    auto.add_argument(
+        "--dev",
+        type=Path,
+        help="Let auto search on this manifest.tsv with transcripts, some twenty times for each backend.",
+    )
     auto.add_argument(
         "--max-wer-increase",
         type=bounded(float, -1, 1),
