@@ -12,12 +12,14 @@ float32 of weights that a reshaped matrix is multiplied by; all others set it as
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import openvino
 
 from emf.quantize.corpus import load_samples, read_corpus
@@ -93,17 +95,15 @@ def main() -> None:
         _compare(manifest, rows, batches, options.threads, options.rounds)
 
 
-def _compare(
-    manifest: Manifest, rows: int, batches: Sequence[Mapping[str, Array]], threads: int, rounds: int
-) -> None:
+def _compare(manifest: Manifest, rows: int, batches: Sequence[Mapping[str, Array]], threads: int, rounds: int) -> None:
     found = [way for way in _WAYS if Variant("openvino", way[0]) in manifest.variants]
     compiled = [_compile(manifest, way, rows, threads) for way in found]
     requests = [model.create_infer_request() for model in compiled]
-    expected: list[Array] = []
+    expected: list[npt.NDArray[np.float64]] = []
     noise, signal = [0.0] * len(found), [0.0] * len(found)
     for batch in batches[:8]:
         for index, request in enumerate(requests):
-            output = np.array(request.infer(dict(batch))["encoding"], np.float64)
+            output: npt.NDArray[np.float64] = np.array(request.infer(dict(batch))["encoding"], np.float64)
             if index == 0:
                 expected.append(output)
             signal[index] += float(np.sum(np.square(expected[-1])))
@@ -115,14 +115,16 @@ def _compare(
             begin = time.perf_counter()
             request.infer(batch, share_inputs=True, share_outputs=True)
             times[index].append(1e3 * (time.perf_counter() - begin))
-    print(f"\n| encoder, batch of {rows} | dq | float32 products | p50 ms | of int8 | dB |\n|---|---|---|---|---|---|")
+    sys.stdout.write(
+        f"\n| encoder, batch of {rows} | dq | float32 products | p50 ms | of int8 | dB |\n|---|---|---|---|---|---|\n"
+    )
     base = statistics.median(times[found.index(("int8", "", 0))])
     for index, (precision, how, group) in enumerate(found):
         median = statistics.median(times[index])
         name = f"{precision} {how}".strip()
-        print(
+        sys.stdout.write(
             f"| {name} | {group} | {_float_products(compiled[index])} | {median:.2f} | {median / base:.2f} "
-            f"| {decibels(signal[index], noise[index]):.1f} |"
+            f"| {decibels(signal[index], noise[index]):.1f} |\n"
         )
 
 
