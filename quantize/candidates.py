@@ -16,8 +16,8 @@ class Candidate:
         name: how it is called in the explanation.
         recipe: how its graphs are quantized.
         counts: its word errors.
-        chunk_ms: mean time of a chunk.
-        components_ms: mean time of a chunk by component.
+        chunk_ms: median time of a chunk.
+        components_ms: median time of a chunk by component.
         blank_penalty: fitted to it, 0 if none was needed.
     """
 

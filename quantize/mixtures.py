@@ -31,7 +31,7 @@ def promising_mixtures(alone: Mapping[tuple[str, str], Change], budget: float, m
 
     Args:
         alone: by component and precision. A precision that another one of the same component beats in both time and
-            errors, float included, is left out.
+            errors is left out; float beats none, for what is a little slower alone may be noise.
         budget: how much more WER is allowed.
         most: how many to give.
 
@@ -52,13 +52,10 @@ def promising_mixtures(alone: Mapping[tuple[str, str], Change], budget: float, m
 
 
 def _unbeaten(component: str, alone: Mapping[tuple[str, str], Change]) -> dict[str, Change]:
-    """Float, and the precisions of a component that no other one beats in both time and errors."""
-    found = {FLOAT: UNCHANGED} | {precision: change for (name, precision), change in alone.items() if name == component}
-    return {
-        precision: change
-        for precision, change in found.items()
-        if precision == FLOAT or not any(_beats(other, change) for other in found.values())
-    }
+    """Float, and the quantized forms of a component that no other one beats in both time and errors."""
+    found = {precision: change for (name, precision), change in alone.items() if name == component}
+    kept = {p: change for p, change in found.items() if not any(_beats(other, change) for other in found.values())}
+    return {FLOAT: UNCHANGED} | kept
 
 
 def _beats(other: Change, change: Change) -> bool:

@@ -23,6 +23,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode without a new process for every candidate, and few mixtures: they have a test of their own."""
     monkeypatch.setattr(auto, "evaluate", evaluate_here)
     monkeypatch.setattr(auto, "MOST_MIXTURES", 2)
+    monkeypatch.setattr(auto, "FINAL_ROUNDS", 1)
 
 
 def _arguments(artifact: Path, speech: Path, budget: str) -> list[str]:
@@ -128,7 +129,7 @@ def test_mixtures_are_found_within_a_bound(
     assert found["chosen"]["name"] == "int4-weight+int8-weight+int8"
     assert found["mixtures"] == 4**3 - 1
     assert len(found["tried"]) == 9 + 7, "each component alone, and what mixtures of precisions no other one beats"
-    assert found["decodings"] == sum(tried.values()) == 1 + len(found["tried"])
+    assert found["decodings"] == sum(tried.values()) == 1 + len(found["tried"]) + 4 * auto.FINAL_ROUNDS
     assert f"of {len(found['tried'])} tried (63 mixtures of precisions are possible" in found["reason"]
     encoder = read_manifest(artifact).provenance["variants"]["onnxruntime/auto"]["recipe"]["encoder"]
     assert encoder["precision"] == "int4-weight" and Variant("onnxruntime", FLOAT) in tried
