@@ -69,12 +69,13 @@ def float32_products(operators: Sequence[OperatorTime], recipe: GraphRecipe | No
         return ""
     count, total = (round(sum(entry.calls for entry in found)) for found in (floats, products))
     step = sum(entry.microseconds for entry in operators) or 1.0
-    share = 100 * sum(entry.microseconds for entry in floats) / step
+    percent = 100 * sum(entry.microseconds for entry in floats) / step
+    share = f"{percent:.0f} %" if percent >= 1 else "less than 1 %"
     kernels = ", ".join(dict.fromkeys(entry.kernel or entry.operator for entry in floats))
     run = "runs" if count == 1 else "run"
     asked = ", as its recipe asks" if count <= len(recipe.float_layers) else ""
     told = f"{count} of {total} matrix products of the encoder"
-    return f"{told} {run} in float32 ({kernels}), {share:.0f} % of a step{asked}"
+    return f"{told} {run} in float32 ({kernels}), {share} of a step{asked}"
 
 
 def _profile_onnxruntime(path: str, graph: GraphSpec, inputs: Sequence[Arrays], num_threads: int) -> Iterator[_Call]:
