@@ -33,7 +33,7 @@ types: $(INSTALLED)
 check: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize
+	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.serve
 	MYPYPATH=build/types:tools $(BIN)/mypy tests tools
 
 # Two runs: tracing an export takes many times as long as the export, so coverage is measured without exports.

@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("runtime", "export", "quantize")
+FOLDERS = ("runtime", "export", "quantize", "serve")
 VERIFY_SECONDS = 3.0
 
 

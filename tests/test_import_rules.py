@@ -25,8 +25,14 @@ ORDER = (
     {"runtime.engine", "runtime.speech"},
     {"runtime.measure"},
     {"runtime.commands"},
-    {"export", "quantize"},
+    {"export", "quantize", "serve.pool"},
+    {"serve.access", "serve.session"},
+    {"serve.service", "serve.sockets"},
+    {"serve.operations", "serve.native"},  # and a folder for every other protocol
+    {"serve"},
 )
+ABOVE_THE_RUNTIME = ("export", "quantize", "serve")
+"""Folders that import the runtime, and never each other."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,10 @@ PACKAGES = {
     "quantize": Package(
         frozenset({"numpy", "onnx", "onnxruntime", "openvino", "nncf", "jiwer", "tqdm"}),
         {"nncf": "compress"},
+    ),
+    "serve": Package(
+        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
+        {"uvicorn": "server", "websockets": "client"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6
@@ -116,8 +126,10 @@ def arrows_against_the_order(module: str, imported: set[str]) -> list[str]:
 def test_the_tables_are_about_what_exists() -> None:
     assert sum(len(line) for line in ORDER) == len(HEIGHTS), "a room stands in one line"
     assert all(modules(room.replace(".", "/")) for room in HEIGHTS)
-    folders = {name_of(path.parent / "x.py").rpartition(".")[0] for path in modules("runtime")}
-    assert {folder for folder in folders if folder.startswith("runtime")} <= HEIGHTS.keys(), "every room has its line"
+    folders = {
+        name_of(path.parent / "x.py").rpartition(".")[0] for top in ("runtime", "serve") for path in modules(top)
+    }
+    assert folders - {"serve.commands"} <= HEIGHTS.keys(), "every room has its line"
     for folder, package in PACKAGES.items():
         for name, module in package.only_importers.items():
             assert name in {found.split(".")[0] for found in imports(ROOT / folder / f"{module}.py")}
@@ -139,11 +151,19 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not arrows_against_the_order(name_of(path), own_imports(path))
 
 
+@every_module
+def test_the_folders_know_the_runtime_alone(path: Path) -> None:
+    folder = path.relative_to(ROOT).parts[0]
+    others = [other for other in ABOVE_THE_RUNTIME if other != folder]
+    assert not [name for name in own_imports(path) if name.split(".")[0] in others]
+
+
 def test_an_arrow_turned_back_is_found() -> None:
     assert arrows_against_the_order("runtime.search.run", {"runtime.inference.transducer"})
     assert arrows_against_the_order("runtime.audio.mel", {"runtime.guidance.biasing"})
     assert arrows_against_the_order("runtime.errors", {"runtime.artifact.manifest"})
     assert arrows_against_the_order("quantize.report.page", {"export.model"})
+    assert arrows_against_the_order("serve.session.session", {"serve.native.messages"})
     assert not arrows_against_the_order("runtime.search.run", {"runtime.search.beam", "runtime.arrays"})
 
 

@@ -17,7 +17,7 @@ from tests.signals import SAMPLE_RATE, speech_like
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FOLDERS = ("runtime", "export", "quantize")
+FOLDERS = ("runtime", "export", "quantize", "serve")
 EXPECTED = json.loads((Path(__file__).parent / "data" / "tiny_expected.json").read_text(encoding="utf-8"))
 NO_NETWORK = re.compile("Failed to establish a new connection|Temporary failure in name resolution|ProxyError", re.I)
 
@@ -27,7 +27,7 @@ def test_the_wheel_holds_what_the_folders_hold(wheel: Path) -> None:
     expected = {f"emf/{p.relative_to(ROOT).as_posix()}" for p in files if "__pycache__" not in p.parts}
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert found == expected
-    assert {"emf/runtime/py.typed", "emf/export/py.typed", "emf/quantize/py.typed"} <= found
+    assert {"emf/runtime/py.typed", "emf/export/py.typed", "emf/quantize/py.typed", "emf/serve/py.typed"} <= found
 
 
 def test_its_metadata(wheel: Path) -> None:

@@ -38,6 +38,7 @@ PUBLIC = {
         "evaluate",
         "make_recipe",
     ],
+    "emf.serve": ["Transcriber"],
 }
 
 

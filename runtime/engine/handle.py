@@ -54,6 +54,11 @@ class StreamHandle:
         self._scheduler.finish(self._slot)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to decode before more audio comes, and all results up to here can be read."""
+        return self._scheduler.is_idle(self._slot)
+
+    @property
     def latest(self) -> Result | None:
         """The newest result; `None` before the first."""
         return self._slot.results.latest

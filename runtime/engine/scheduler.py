@@ -71,6 +71,11 @@ class Scheduler:
             if self._remove(slot, StreamClosed("the stream was closed before its end")):
                 self._counts.abandoned += 1
 
+    def is_idle(self, slot: Slot) -> bool:
+        """Whether nothing of the stream is being decoded or waits for it."""
+        with self._changed:
+            return not slot.busy and not slot.has_work
+
     def snapshot(self, slot: Slot) -> bytes:
         """The stream as bytes, between two steps."""
         with self._changed:

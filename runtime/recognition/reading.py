@@ -42,7 +42,14 @@ def read_result(stream: Stream, spelling: Spelling, options: SearchOptions, is_e
         segment=clock.segment,
         start_time=clock.segment_start * spelling.seconds_per_frame,
         nbest=tuple(Alternative(text(h.tokens), h.score) for h in search.hypotheses),
+        end_time=_end_time(state.search.num_frames * spelling.seconds_per_frame, stream.duration),
+        ends_segment=is_final,
     )
+
+
+def _end_time(decoded: float, duration: float | None) -> float:
+    """Up to where audio is decoded, in seconds, without the silence appended to it."""
+    return decoded if duration is None else min(decoded, duration)
 
 
 def _within(words: tuple[Word, ...], duration: float | None, frame: float) -> tuple[Word, ...]:

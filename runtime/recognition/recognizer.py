@@ -173,15 +173,18 @@ class Recognizer:
         return state
 
     def create_stream(
-        self, phrases: Mapping[str, float] | None = None, language_model: LanguageModel | None = None
+        self,
+        phrases: Mapping[str, float] | None = None,
+        language_model: LanguageModel | None = None,
+        endpoint: EndpointRules | None = None,
     ) -> Stream:
-        """A new stream; `phrases` and `language_model`, where given, replace the recognizer's for it.
+        """A new stream; `phrases`, `language_model` and `endpoint`, where given, replace the recognizer's for it.
 
         Raises:
             UsageError: a phrase cannot be written with the model's pieces, or the language model is of no use.
         """
         search = self._guided(phrases, language_model)
-        return Stream(self.settings, StreamState(self.transducer.initial_encoder_state(), search))
+        return Stream(self.settings, StreamState(self.transducer.initial_encoder_state(), search), endpoint)
 
     def restore_stream(
         self, blob: bytes, allow_other_precision: bool = False, language_model: LanguageModel | None = None
@@ -257,10 +260,11 @@ class Recognizer:
         Without `reset`, decoding goes on as without rules.
         """
         require_stream(stream)
-        if self.endpoint is None:
+        endpoint = stream.endpoint or self.endpoint
+        if endpoint is None:
             return False
         heard = replace(stream.state, search=end_words(stream.state.search, self.options))
-        return self.endpoint.end_segment(heard, self.seconds_per_frame)
+        return endpoint.end_segment(heard, self.seconds_per_frame)
 
     def reset(self, stream: Stream) -> Result:
         """End the stream's segment with its text so far, and begin a new one; audio and encoder carry on.
@@ -277,7 +281,7 @@ class Recognizer:
         ended = self.get_result(stream)
         stream.state.begin_segment(ended.token_ids)
         stream.transcript = Transcript()
-        return replace(ended, stable_text=ended.text, is_final=False)
+        return replace(ended, stable_text=ended.text, is_final=False, ends_segment=True)
 
     def transcribe(self, samples: npt.ArrayLike, sample_rate: int) -> Result:
         """Text of a whole recording: the streaming loop, run to its end.

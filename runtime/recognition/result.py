@@ -38,6 +38,8 @@ class Result:
         segment: index of the segment, from 0; `Recognizer.reset` begins the next.
         start_time: where the segment begins, seconds of stream time.
         nbest: all hypotheses, best first.
+        end_time: up to where the audio is decoded, seconds of stream time.
+        ends_segment: no further result of this segment comes: `Recognizer.reset` ended it, or the audio has ended.
     """
 
     text: str
@@ -52,3 +54,5 @@ class Result:
     segment: int
     start_time: float
     nbest: tuple[Alternative, ...]
+    end_time: float = 0.0
+    ends_segment: bool = False

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.samples import check_sample_rate, to_mono_float
 from emf.runtime.errors import AudioError, UsageError, require
+from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.snapshot import take_snapshot
 from emf.runtime.recognition.stream_settings import StreamSettings
 from emf.runtime.recognition.stream_state import StreamState
@@ -21,11 +22,13 @@ class Stream:
         settings: shared by all streams of a recognizer.
         state: everything that must be remembered of this one.
         transcript: `state.emitted` spelled out, as far as it was asked for.
+        endpoint: rules of this stream; `None` takes the recognizer's. No part of a snapshot.
     """
 
-    def __init__(self, settings: StreamSettings, state: StreamState) -> None:
+    def __init__(self, settings: StreamSettings, state: StreamState, endpoint: EndpointRules | None = None) -> None:
         self.settings = settings
         self.state = state
+        self.endpoint = endpoint
         self.transcript = Transcript()
 
     def accept_waveform(self, sample_rate: int, samples: npt.ArrayLike) -> None:

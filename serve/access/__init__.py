@@ -1,0 +1,1 @@
+"""Who may connect: keys, origins, places."""

@@ -1,0 +1,1 @@
+"""emf-serve and emf-stream."""

@@ -1,0 +1,114 @@
+"""A session of the own protocol, which may outlive its connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+
+import msgspec
+
+from emf.serve.native import messages
+from emf.serve.service.counters import Counters
+from emf.serve.session.events import Complaint, Ended, Event, Failed, Final, Kept, Marked, Partial, Passage
+from emf.serve.session.session import Session
+
+_DIGITS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """A session, and what of its answers a client must get even if a connection breaks.
+
+    Attributes:
+        session: decodes.
+        admission: what ends with it: the place, and the account's quota.
+        partials: whether the client wants results that are not final.
+        counters: of the server.
+        id: names the session in logs.
+        token: to come back with; whoever has it may take over the session.
+        failure: how the session failed, if it did.
+        ended: the last message is in the log.
+        sender: writes the answers to the connection that it serves now.
+    """
+
+    session: Session
+    admission: ExitStack
+    partials: bool
+    counters: Counters
+    id: str = field(default_factory=lambda: token_urlsafe(9), init=False)
+    token: str = field(default_factory=lambda: token_urlsafe(32), init=False)
+    failure: Failed | None = field(default=None, init=False)
+    ended: bool = field(default=False, init=False)
+    sender: asyncio.Task[None] | None = field(default=None, init=False)
+    _log: list[str] = field(default_factory=list, init=False)
+    _shown: set[tuple[int, int]] = field(default_factory=set, init=False)
+
+    def started(self) -> messages.Started:
+        """The answer to a connection's begin."""
+        return messages.Started(self.id, self.token, self.session.rewind())
+
+    async def answers(self, have: int) -> AsyncIterator[str]:
+        """All messages for the client, up to the last.
+
+        Args:
+            have: final results that the client got already, by an earlier connection.
+        """
+        for text in self._log[have:]:
+            yield text
+        while not self.ended and (event := await self.session.take()) is not None:
+            message = self._message(event)
+            if message is None:
+                continue
+            text = messages.encode(message)
+            if isinstance(event, Final | Ended | Failed):
+                self._log.append(text)
+            self.ended = isinstance(event, Ended | Failed)
+            yield text
+
+    def _message(self, event: Event) -> messages.ServerMessage | None:
+        match event:
+            case Partial(channel, segment, passage, lag):
+                self.counters.lag(lag / 1e3)
+                if not self.partials:
+                    return None
+                self._shown.add((channel, segment))
+                return _result(channel, segment, passage, lag, False)
+            case Final(channel, segment, passage, _, lag):
+                self.counters.lag(lag / 1e3)
+                shown = (channel, segment) in self._shown
+                self._shown.discard((channel, segment))
+                return _result(channel, segment, passage, lag, True) if shown or passage.text else None
+            case Kept(samples):
+                return messages.Kept(samples)
+            case Marked(name) if isinstance(name, msgspec.Raw):
+                return messages.Marked(name)
+            case Complaint(code, message):
+                return messages.Error(code, message)
+            case Ended(texts):
+                return messages.Done("\n".join(texts), list(texts))
+            case Failed(code, message, retry_after):
+                self.failure = event
+                self.counters.failed(code)
+                return messages.Error(code, message, retry_after)
+            case _:
+                return None
+
+
+def _result(channel: int, segment: int, passage: Passage, lag: float, final: bool) -> messages.Result:
+    stable = passage.text if final else passage.stable_text
+    words = [
+        messages.WordTiming(w.word, round(w.start, _DIGITS), round(w.end, _DIGITS), round(w.confidence, _DIGITS))
+        for w in passage.words
+    ]
+    return messages.Result(
+        segment=segment,
+        channel=channel,
+        start=round(passage.start, _DIGITS),
+        end=round(passage.end, _DIGITS),
+        stable=stable,
+        unstable=passage.text[len(stable) :],
+        words=words,
+        is_final=final,
+        lag_ms=round(lag, 1),
+    )

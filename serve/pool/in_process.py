@@ -1,0 +1,94 @@
+"""Streams decoded by an engine in the server's own process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.engine.engine import Engine
+from emf.runtime.engine.handle import StreamHandle
+from emf.runtime.engine.metrics import EngineMetrics
+from emf.runtime.errors import Overloaded
+from emf.runtime.recognition.recognizer import Recognizer
+from emf.runtime.recognition.result import Result
+from emf.serve.pool.stream_pool import NO_WISHES, LiveStream, ModelFacts, StreamWishes
+
+_METRICS_SECONDS = 0.25
+"""How long measurements stay good: they cost a millisecond."""
+
+
+class EngineStream:
+    """A `LiveStream` of an engine of this process."""
+
+    def __init__(self, handle: StreamHandle) -> None:
+        self._handle = handle
+
+    def feed(self, sample_rate: int, samples: FloatArray) -> bool:
+        """See `LiveStream`."""
+        try:
+            self._handle.accept_waveform(sample_rate, samples)
+        except Overloaded:
+            return False
+        return True
+
+    def finish(self) -> None:
+        """See `LiveStream`."""
+        self._handle.input_finished()
+
+    def results(self) -> AsyncIterator[Result]:
+        """See `LiveStream`."""
+        return aiter(self._handle)
+
+    @property
+    def is_idle(self) -> bool:
+        """See `LiveStream`."""
+        return self._handle.is_idle
+
+    async def snapshot(self) -> bytes:
+        """See `LiveStream`. Waits in a thread while the stream is being decoded."""
+        return await asyncio.to_thread(self._handle.snapshot)
+
+    def close(self) -> None:
+        """See `LiveStream`."""
+        self._handle.close()
+
+
+class InProcessPool:
+    """A `StreamPool` around one engine of this process."""
+
+    def __init__(self, recognizer: Recognizer, engine: Engine, name: str) -> None:
+        """Serve streams of `engine`, which decodes with `recognizer`; `name` is the artifact's."""
+        self.facts = ModelFacts(name, recognizer.sample_rate)
+        self._recognizer, self._engine = recognizer, engine
+        self._measured = engine.metrics()
+        self._measured_at = time.monotonic()
+
+    @property
+    def capacity(self) -> int:
+        """See `StreamPool`."""
+        return self.metrics()[0].capacity
+
+    async def open(self, wishes: StreamWishes = NO_WISHES, snapshot: bytes | None = None) -> LiveStream:
+        """See `StreamPool`."""
+        if snapshot is not None:
+            stream = await asyncio.to_thread(self._recognizer.restore_stream, snapshot)
+            stream.endpoint = wishes.endpoint
+        elif wishes.phrases:
+            stream = await asyncio.to_thread(self._recognizer.create_stream, wishes.phrases, None, wishes.endpoint)
+        else:
+            stream = self._recognizer.create_stream(wishes.phrases, None, wishes.endpoint)
+        return EngineStream(self._engine.open(stream))
+
+    def spell(self, token_ids: Sequence[int]) -> str:
+        """See `StreamPool`."""
+        return self._recognizer.tokens.text(token_ids)
+
+    def metrics(self) -> Sequence[EngineMetrics]:
+        """See `StreamPool`."""
+        if (now := time.monotonic()) - self._measured_at > _METRICS_SECONDS:
+            self._measured, self._measured_at = self._engine.metrics(), now
+        return (self._measured,)
+
+    async def close(self) -> None:
+        """See `StreamPool`."""
+        await asyncio.to_thread(self._engine.close)

@@ -1,0 +1,1 @@
+"""What all protocols of one server share."""

@@ -1,0 +1,95 @@
+"""What all protocols of one server share: the pool, the gate, the sessions that live."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from emf.serve.access.gate import Admission, Gate
+from emf.serve.pool.stream_pool import StreamPool
+from emf.serve.service.counters import Counters
+from emf.serve.session.events import FailureCode
+from emf.serve.session.limits import SessionLimits
+from emf.serve.session.session import Session, SessionSettings
+
+_WIND_UP_SHARE = 0.25
+_WIND_UP_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+_RESTARTING = "the server ends; connect again"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Limits of connections; times in seconds.
+
+    Attributes:
+        start_timeout: from the upgrade to the message that begins a session.
+        resume_window: how long a session whose connection was lost waits for the client to come back.
+    """
+
+    start_timeout: float = 10.0
+    resume_window: float = 30.0
+
+
+@dataclass(slots=True)
+class Service:
+    """One server, in one event loop.
+
+    Attributes:
+        pool: decodes.
+        gate: admits connections.
+        counters: of this server.
+        session_limits: of every session.
+        limits: of every connection.
+        sessions: those that live, and the protocol of each.
+        before_drain: called when the server begins to end.
+    """
+
+    pool: StreamPool
+    gate: Gate
+    counters: Counters
+    session_limits: SessionLimits = field(default_factory=SessionLimits)
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
+    sessions: dict[Session, str] = field(default_factory=dict, init=False)
+    before_drain: list[Callable[[], None]] = field(default_factory=list, init=False)
+
+    def open_session(self, protocol: str, admission: Admission, settings: SessionSettings) -> Session:
+        """Begin a session for an admitted connection. The caller ends it with `close_session`."""
+        session = Session(self.pool, admission.place, settings, self.session_limits)
+        self.sessions[session] = protocol
+        self.counters.session_began(protocol)
+        return session
+
+    async def close_session(self, session: Session) -> None:
+        """End a session, whatever it is doing; its streams are free afterwards. Once is enough."""
+        protocol = self.sessions.pop(session, None)
+        if protocol is not None:
+            self.counters.session_ended(protocol, session.audio_seconds)
+        await session.close()
+
+    async def drain(self, seconds: float) -> None:
+        """Admit nobody any more, let sessions end by themselves, then end those that are left.
+
+        Args:
+            seconds: until all sessions have ended. Towards the end those left are ended with all their text.
+        """
+        self.gate.draining = True
+        for hook in self.before_drain:
+            hook()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        wind_up = end - min(_WIND_UP_SHARE * seconds, _WIND_UP_SECONDS)
+        while self.sessions and loop.time() < end:
+            for session in list(self.sessions):
+                if session.is_silent:
+                    session.fail(FailureCode.RESTARTING, _RESTARTING, 1.0)
+                elif loop.time() >= wind_up:
+                    session.end(FailureCode.RESTARTING, _RESTARTING, 1.0)
+            await asyncio.sleep(_POLL_SECONDS)
+        for session in list(self.sessions):
+            session.fail(FailureCode.RESTARTING, _RESTARTING, 1.0)
+
+    async def close(self) -> None:
+        """End all sessions and the pool."""
+        for session in list(self.sessions):
+            await self.close_session(session)
+        await self.pool.close()

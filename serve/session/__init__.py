@@ -1,0 +1,1 @@
+"""One connection's audio in, events out, whatever the protocol."""

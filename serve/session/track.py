@@ -1,0 +1,165 @@
+"""One transcribed channel of a session: a chain of streams whose times and segments go on from one to the next."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.errors import StreamClosed
+from emf.runtime.recognition.result import Result
+from emf.serve.pool.stream_pool import LiveStream, StreamPool, StreamWishes
+from emf.serve.session.arrivals import Arrivals
+from emf.serve.session.events import Endpoint, Event, Final, Partial, Passage, SpeechStarted
+
+_RETRY_SECONDS = 0.02
+"""Between two looks for room in a full pool."""
+
+
+class Track:
+    """Decodes one channel.
+
+    Attributes:
+        fed: seconds of audio that were fed.
+        decoded: seconds of audio that are decoded.
+    """
+
+    def __init__(
+        self,
+        channel: int,
+        sample_rate: int,
+        pool: StreamPool,
+        wishes: StreamWishes,
+        arrivals: Arrivals,
+        emit: Callable[[Event], None],
+        progressed: Callable[[], None],
+    ) -> None:
+        """Hold no stream yet; `emit` gets the events of the channel, `progressed` is called when `decoded` moved on."""
+        self._progressed = progressed
+        self._channel, self._sample_rate, self._emit, self._arrivals = channel, sample_rate, emit, arrivals
+        self._pool, self._wishes = pool, wishes
+        self.fed = self.decoded = 0.0
+        self._stream: LiveStream | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._snapshot: bytes | None = None
+        self._base, self._first_segment, self._next_segment = 0.0, 0, 0
+        self._open_segment: Result | None = None
+        self._texts: list[str] = []
+        self._tokens: list[int] = []
+
+    @property
+    def text(self) -> str:
+        """The text of all segments that have ended."""
+        return " ".join(text for text in (*self._texts, self._pool.spell(self._tokens)) if text)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a stream of the pool."""
+        return self._stream is not None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it holds the snapshot of a stream."""
+        return self._snapshot is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to decode before more audio comes."""
+        return self._stream is None or self._stream.is_idle
+
+    async def feed(self, samples: FloatArray) -> None:
+        """Decode audio; waits for room.
+
+        Raises:
+            Overloaded: no stream is free.
+            AudioError: the audio cannot be used.
+            Exception: what ended the stream.
+        """
+        stream = self._stream or await self._open()
+        while not stream.feed(self._sample_rate, samples):
+            await self._check()
+            await asyncio.sleep(_RETRY_SECONDS)
+        self.fed += len(samples) / self._sample_rate
+
+    async def flush(self) -> None:
+        """End the stream: its last final comes. Audio that comes later begins another."""
+        if self._stream is None and self._snapshot is None:
+            return
+        stream = self._stream or await self._open()
+        stream.finish()
+        if self._reader is not None:
+            await self._reader
+        self._forget_stream()
+        self._texts.append(self._pool.spell(self._tokens))
+        self._tokens.clear()
+        self.decoded = self.fed
+
+    async def park(self) -> None:
+        """Give the stream back, and keep what is needed to go on exactly there. Call it when the track is idle."""
+        if self._stream is None:
+            return
+        self._snapshot = await self._stream.snapshot()
+        self._stream.close()
+        if self._reader is not None:
+            with suppress(StreamClosed):
+                await self._reader
+        self._forget_stream()
+
+    async def close(self) -> None:
+        """Give the stream up."""
+        self._snapshot = None
+        if self._stream is not None:
+            self._stream.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        self._forget_stream()
+
+    async def _open(self) -> LiveStream:
+        self._stream = await self._pool.open(self._wishes, self._snapshot)
+        if self._snapshot is None:
+            self._base, self._first_segment = self.fed, self._next_segment
+        self._snapshot = None
+        self._reader = asyncio.create_task(self._read(self._stream))
+        return self._stream
+
+    def _forget_stream(self) -> None:
+        self._stream = self._reader = None
+
+    async def _check(self) -> None:
+        """Raise what ended the stream, if something did."""
+        if self._reader is not None and self._reader.done():
+            await self._reader
+            raise StreamClosed("the stream ended before its audio did")
+
+    async def _read(self, stream: LiveStream) -> None:
+        async for result in stream.results():
+            self._take(result)
+
+    def _take(self, result: Result) -> None:
+        self._tell(result)
+        self._progressed()
+
+    def _tell(self, result: Result) -> None:
+        segment, passage = self._first_segment + result.segment, self._passage(result)
+        before, self._open_segment = self._open_segment, None if result.ends_segment else result
+        self.decoded, lag = passage.end, self._arrivals.lag_ms(passage.end)
+        if result.text and not (before and before.text):
+            start = passage.words[0].start if passage.words else passage.start
+            self._emit(SpeechStarted(self._channel, segment, start))
+        if not result.ends_segment:
+            if before is None or (before.text, before.stable_text) != (result.text, result.stable_text):
+                self._emit(Partial(self._channel, segment, passage, lag))
+            return
+        self._next_segment = segment + 1
+        self._tokens.extend(result.token_ids)
+        if not result.is_final:
+            self._emit(Endpoint(self._channel, segment, passage.end))
+        self._emit(Final(self._channel, segment, passage, result.is_final, lag))
+
+    def _passage(self, result: Result) -> Passage:
+        base = self._base
+        words = (
+            tuple(replace(w, start=w.start + base, end=w.end + base) for w in result.words) if base else result.words
+        )
+        return Passage(result.text, result.stable_text, words, base + result.start_time, base + result.end_time)

@@ -1,0 +1,15 @@
+"""One server for the tests that leave it as it is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serve.live_server import LiveServer, live_server
+
+
+@pytest.fixture(scope="session")
+def server(tiny_artifact: Path) -> Iterator[LiveServer]:
+    """A server of the tiny model, without endpoints."""
+    with live_server(tiny_artifact) as running:
+        yield running
