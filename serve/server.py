@@ -11,7 +11,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,6 +21,7 @@ from emf.runtime.errors import UsageError
 from emf.serve.options import ServeOptions
 from emf.serve.service.service import Service
 
+ConnectionHandler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAX_MESSAGE_BYTES = 24 * 2**20
 """Of a WebSocket message: 15 MiB of audio in base64, and what stands around it."""
 _MAX_HEADER_BYTES = 32 * 2**10
@@ -87,38 +89,52 @@ def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
 
 
 class Server:
-    """Serves an application until SIGTERM or SIGINT, then lets its sessions end; a second signal ends at once."""
+    """Serves until SIGTERM or SIGINT, then lets its sessions end; a second signal ends at once."""
 
-    def __init__(self, app: ASGIApp, service: Service, options: ServeOptions) -> None:
-        """Prepare; nothing listens yet.
-
-        Raises:
-            UsageError: the certificate or its key cannot be used.
-        """
+    def __init__(self, service: Service, options: ServeOptions) -> None:
+        """Prepare; `listen` adds what is served."""
         self._service, self._options = service, options
-        self._uvicorn = _Uvicorn(_config(app, options))
+        self._apps: list[tuple[_Uvicorn, socket.socket]] = []
+        self._handlers: list[tuple[ConnectionHandler, socket.socket]] = []
         self._signals = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
 
-    async def run(self, bound: socket.socket, on_ready: Callable[[], None]) -> None:
-        """Serve at a socket to the end; `on_ready` is called when it listens."""
+    def listen(self, app: ASGIApp, bound: socket.socket) -> None:
+        """Serve an application at a socket.
+
+        Raises:
+            UsageError: the certificate or its key cannot be used.
+        """
+        self._apps.append((_Uvicorn(_config(app, self._options)), bound))
+
+    def listen_raw(self, handler: ConnectionHandler, bound: socket.socket) -> None:
+        """Serve a protocol that is not HTTP at a socket; `handler` gets the two ends of each connection."""
+        self._handlers.append((handler, bound))
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve to the end; `on_ready` is called when all sockets listen."""
         _quiet_uvicorn()
         loop = asyncio.get_running_loop()
         signals = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in signals:
             loop.add_signal_handler(number, self.stop)
-        serving = asyncio.create_task(self._uvicorn.serve([bound]))
+        serving = [asyncio.create_task(app.serve([bound])) for app, bound in self._apps]
+        raw = [await asyncio.start_server(handler, sock=bound) for handler, bound in self._handlers]
         watching = asyncio.create_task(self._watch_loop())
         try:
-            await self._until(lambda: self._uvicorn.started, serving)
+            while not all(app.started for app, _ in self._apps) and not any(task.done() for task in serving):
+                await asyncio.sleep(0.01)
             on_ready()
-            await self._first(self._stopping.wait(), serving)
-            await self._first(self._service.drain(self._options.drain), self._hurry.wait(), serving)
+            await _first(self._stopping.wait(), *serving)
+            await _first(self._service.drain(self._options.drain), self._hurry.wait(), *serving)
             await self._settle()
         finally:
-            self._uvicorn.should_exit = True
-            await serving
+            for server in raw:
+                server.close()
+            for app, _ in self._apps:
+                app.should_exit = True
+            await asyncio.gather(*serving)
             watching.cancel()
             await self._service.close()
             for number in signals:
@@ -130,7 +146,8 @@ class Server:
         self._stopping.set()
         if self._signals > 1:
             self._hurry.set()
-            self._uvicorn.force_exit = True
+            for app, _ in self._apps:
+                app.force_exit = True
 
     async def _settle(self) -> None:
         """Give connections a moment to send their last message."""
@@ -139,25 +156,22 @@ class Server:
                 while self._service.sessions and not self._hurry.is_set():
                     await asyncio.sleep(0.02)
 
-    @staticmethod
-    async def _until(holds: Callable[[], bool], serving: "asyncio.Task[None]") -> None:
-        while not holds() and not serving.done():
-            await asyncio.sleep(0.01)
-
-    @staticmethod
-    async def _first(*waiting: Awaitable[object]) -> None:
-        """Wait for the first of several, and give up the others, but for the server."""
-        tasks = [asyncio.ensure_future(one) for one in waiting]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task, one in zip(tasks, waiting, strict=True):
-            if task is not one:
-                task.cancel()
-
     async def _watch_loop(self) -> None:
         while True:
             begin = time.monotonic()
             await asyncio.sleep(_LOOP_SAMPLE_SECONDS)
             self._service.counters.loop_lag(max(time.monotonic() - begin - _LOOP_SAMPLE_SECONDS, 0.0))
+
+
+async def _first(*waiting: "Coroutine[None, None, object] | asyncio.Task[None]") -> None:
+    """Wait for the first of several; give up those that were not running before."""
+    tasks = [one if isinstance(one, asyncio.Task) else asyncio.create_task(one) for one in waiting]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, one in zip(tasks, waiting, strict=True):
+        if task is not one:
+            task.cancel()
+        elif task.done():
+            task.result()
 
 
 def _quiet_uvicorn() -> None:

@@ -99,7 +99,9 @@ async def _serve(
     pool: InProcessPool, keys: Keys, options: ServeOptions, bound: socket.socket, on_ready: Callable[[], None]
 ) -> None:
     service = make_service(pool, keys, options)
-    await Server(make_app(service, options.protocols), service, options).run(bound, on_ready)
+    server = Server(service, options)
+    server.listen(make_app(service, options.protocols), bound)
+    await server.run(on_ready)
 
 
 def make_service(pool: InProcessPool, keys: Keys, options: ServeOptions) -> Service:

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.session.events import Failed
 
 
@@ -28,6 +29,13 @@ class Rewind:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """See `Session.change`."""
+
+    wishes: StreamWishes
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """See `Session.finish` and `Session.end`.
 
@@ -38,7 +46,7 @@ class Finish:
     failure: Failed | None = None
 
 
-Request: TypeAlias = Mark | Flush | Rewind | Finish
+Request: TypeAlias = Mark | Flush | Rewind | Change | Finish
 Item: TypeAlias = bytes | Request
 
 

@@ -15,7 +15,7 @@ from emf.serve.session.arrivals import Arrivals
 from emf.serve.session.audio_decoder import AudioDecoder
 from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import Complaint, Ended, Event, Failed, FailureCode, Flushed, Kept, Marked
-from emf.serve.session.inbox import Finish, Flush, Inbox, Item, Mark, Request, Rewind
+from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Request, Rewind
 from emf.serve.session.limits import SessionLimits
 from emf.serve.session.outbox import Outbox
 from emf.serve.session.track import Track
@@ -24,6 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 _PIECE_SECONDS = 0.5
 """Audio that comes at once is decoded in pieces of this length: other sessions get their turn in between."""
 _RETRY_AFTER = 2.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,18 @@ class Session:
     def flush(self, name: object = None) -> None:
         """Ask for the finals of all audio up to here, then `Flushed(name)`. Audio behind begins anew."""
         self._request(Flush(name))
+
+    def change(self, wishes: StreamWishes) -> None:
+        """Decode what follows by other wishes. What came before gets its finals, as by `flush`."""
+        self._request(Change(wishes))
+
+    async def room(self, seconds: float = 10.0) -> None:
+        """Wait until less than so much audio waits to be decoded, or the session has ended.
+
+        For audio that is there at once, such as an upload. A connection that reads a WebSocket must not wait.
+        """
+        while self._inbox.size > seconds * self._byte_rate and not self._task.done():
+            await asyncio.sleep(_POLL_SECONDS)
 
     def finish(self) -> None:
         """Declare the audio complete: finals come, then `Ended`."""
@@ -201,6 +214,10 @@ class Session:
             case Flush(name):
                 await self._flush()
                 self._outbox.put(Flushed(name))
+            case Change(wishes):
+                await self._flush()
+                for track in self._tracks:
+                    track.wishes = wishes
             case Rewind():
                 self._decoder = AudioDecoder(self._form)
 

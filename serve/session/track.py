@@ -22,6 +22,7 @@ class Track:
     Attributes:
         fed: seconds of audio that were fed.
         decoded: seconds of audio that are decoded.
+        wishes: for the stream that is opened next.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Track:
         """Hold no stream yet; `emit` gets the events of the channel, `progressed` is called when `decoded` moved on."""
         self._progressed = progressed
         self._channel, self._sample_rate, self._emit, self._arrivals = channel, sample_rate, emit, arrivals
-        self._pool, self._wishes = pool, wishes
+        self._pool, self.wishes = pool, wishes
         self.fed = self.decoded = 0.0
         self._stream: LiveStream | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -116,7 +117,7 @@ class Track:
         self._forget_stream()
 
     async def _open(self) -> LiveStream:
-        self._stream = await self._pool.open(self._wishes, self._snapshot)
+        self._stream = await self._pool.open(self.wishes, self._snapshot)
         if self._snapshot is None:
             self._base, self._first_segment = self.fed, self._next_segment
         self._snapshot = None

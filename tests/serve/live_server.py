@@ -28,10 +28,12 @@ class LiveServer:
 
     Attributes:
         recognizer: decodes; tests compare with it, or slow it down.
+        engine: holds the streams.
         service: what the protocols share.
     """
 
     recognizer: Recognizer
+    engine: Engine
     service: Service
     server: Server
     loop: asyncio.AbstractEventLoop
@@ -64,10 +66,11 @@ def live_server(
         for name, value in limits.items():
             object.__setattr__(service.session_limits, name, value)
         bound = bind("127.0.0.1", 0)
-        server = Server(make_app(service, chosen.protocols), service, chosen)
+        server = Server(service, chosen)
+        server.listen(make_app(service, chosen.protocols), bound)
         port = bound.getsockname()[1]
-        made.append(LiveServer(recognizer, service, server, asyncio.get_running_loop(), port))
-        await server.run(bound, ready.set)
+        made.append(LiveServer(recognizer, engine, service, server, asyncio.get_running_loop(), port))
+        await server.run(ready.set)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -217,9 +217,9 @@ def test_a_silent_connection_holds_no_stream_and_goes_on_exactly(tiny_artifact: 
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             await talk.socket.send(BYTES[:50_000])
             await talk.hear("result")
-            assert server.service.pool.metrics()[0].streams == 1
+            assert server.engine.metrics().streams == 1
             async with asyncio.timeout(SECONDS):
-                while server.service.gate.places.taken or server.service.pool.metrics()[0].streams:
+                while server.service.gate.places.taken or server.engine.metrics().streams:
                     await asyncio.sleep(0.02)
             await talk.socket.send(BYTES[50_000:])
             await talk.say("finish")

@@ -1,0 +1,171 @@
+"""Clients that are slow or too many, a decoder that stalls, and the end of the server."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from emf.runtime import EndpointRules
+from tests.serve.live_server import SECONDS, LiveServer, live_server
+from tests.serve.native.talking import talking
+from tests.signals import SAMPLE_RATE, speech_like
+
+AUDIO = (speech_like(4.0, seed=5) * 32767).astype(np.int16)
+BYTES = AUDIO.tobytes()
+
+
+@contextmanager
+def stalled(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No stream is decoded meanwhile."""
+    go_on = threading.Event()
+    decode = server.recognizer.decode_streams
+
+    def wait_and_decode(streams: Any) -> None:
+        assert go_on.wait(SECONDS)
+        decode(streams)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.recognizer, "decode_streams", wait_and_decode)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+
+def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pings are answered only by a server that reads on; afterwards all audio is decoded, in order."""
+    minute = np.tile(AUDIO, 15)
+
+    async def run(server: LiveServer) -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.hear("started")
+            with stalled(server, monkeypatch):
+                for at in range(0, len(minute), 3200):
+                    await talk.socket.send(minute[at : at + 3200].tobytes())
+                async with asyncio.timeout(SECONDS):
+                    for _ in range(3):
+                        await (await talk.socket.ping())
+                    while next(iter(server.service.sessions)).received < len(minute):
+                        await asyncio.sleep(0.01)
+            await talk.say("finish")
+            text: str = (await talk.hear("done"))["text"]
+            return text
+
+    with live_server(tiny_artifact) as server:
+        assert asyncio.run(run(server)) == server.recognizer.transcribe(minute, SAMPLE_RATE).text
+
+
+def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(server: LiveServer) -> tuple[str, int | None]:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            with stalled(server, monkeypatch):
+                await talk.socket.send(bytes(32_000 * 16))
+                code = (await talk.hear("error"))["code"]
+                await talk.socket.wait_closed()
+            return code, talk.socket.close_code
+
+    with live_server(tiny_artifact, max_backlog=15.0) as server:
+        assert asyncio.run(run(server)) == ("backlog", 1013)
+
+
+def test_a_slow_client_gets_fewer_partials_and_every_final(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> None:
+        async with connect(server.url(), max_queue=1, compression=None) as socket:
+            await socket.send('{"type":"start","sample_rate":16000}')
+            for _ in range(20):
+                await socket.send(BYTES)
+            await socket.send('{"type":"finish"}')
+            await asyncio.sleep(0.5)
+            async with asyncio.timeout(SECONDS):
+                kinds = [message async for message in socket]
+        finals = [message for message in kinds if '"is_final":true' in str(message)]
+        assert len(finals) >= 20 * 4 / 1.6 - 1
+
+    with live_server(tiny_artifact, endpoint=EndpointRules(max_length=1.5)) as server:
+        asyncio.run(run(server))
+
+
+def test_more_clients_than_places_are_refused_before_the_upgrade(tiny_artifact: Path) -> None:
+    async def try_one(server: LiveServer) -> int:
+        try:
+            async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+                await talk.socket.send(BYTES)
+                await asyncio.sleep(0.5)
+                await talk.say("finish")
+                assert (await talk.hear("done"))["text"] == expected
+                return 101
+        except InvalidStatus as refused:
+            assert int(refused.response.headers["Retry-After"]) > 0
+            return refused.response.status_code
+
+    async def run(server: LiveServer) -> list[int]:
+        return await asyncio.gather(*(try_one(server) for _ in range(20)))
+
+    with live_server(tiny_artifact, max_streams=4) as server:
+        expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
+        assert sorted(asyncio.run(run(server))) == [101] * 4 + [503] * 16
+        assert server.service.gate.places.taken == 0
+
+
+def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Path) -> None:
+    """New ones are refused meanwhile; a silent one is sent away at once."""
+
+    async def live(server: LiveServer, stopped: asyncio.Event) -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES[:60_000])
+            await talk.hear("result")
+            await stopped.wait()
+            await talk.socket.send(BYTES[60_000:])
+            await talk.say("finish")
+            text: str = (await talk.hear("done"))["text"]
+            return text
+
+    async def silent(server: LiveServer) -> tuple[str, int | None]:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            code = (await talk.hear("error"))["code"]
+            await talk.socket.wait_closed()
+            return code, talk.socket.close_code
+
+    async def run(server: LiveServer) -> tuple[list[str], tuple[str, int | None], int]:
+        stopped = asyncio.Event()
+        lives = [asyncio.create_task(live(server, stopped)) for _ in range(4)]
+        waiting = asyncio.create_task(silent(server))
+        async with asyncio.timeout(SECONDS):
+            while server.engine.metrics().streams < 4:
+                await asyncio.sleep(0.01)
+            server.stop()
+            sent_away = await waiting
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(server.url())
+            stopped.set()
+            return await asyncio.gather(*lives), sent_away, refused.value.response.status_code
+
+    with live_server(tiny_artifact) as server:
+        texts, sent_away, status = asyncio.run(run(server))
+        assert texts == [server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text] * 4
+        assert sent_away == ("restarting", 1012)
+        assert status == 503
+        server.thread.join(SECONDS)
+        assert not server.thread.is_alive()
+
+
+def test_sessions_that_do_not_end_by_themselves_are_ended_with_their_text(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> tuple[str, int | None, str]:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES)
+            await talk.hear("result")
+            server.stop()
+            code = (await talk.hear("error"))["code"]
+            await talk.socket.wait_closed()
+            return code, talk.socket.close_code, " ".join(final["stable"] for final in talk.finals())
+
+    with live_server(tiny_artifact, drain=1.0) as server:
+        expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
+        assert asyncio.run(run(server)) == ("restarting", 1012, expected)
