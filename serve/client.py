@@ -15,47 +15,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from emf.runtime.errors import UsageError
-from emf.runtime.recognition.result import Word
+from emf.serve.live_text import LiveText, live_text, read_message, stream_url
 from emf.serve.reconnecting import Patience, ServerError, explain
 from emf.serve.unkept_audio import UnkeptAudio
 
 _BYTES = {"pcm_s16le": 2, "pcm_s32le": 4, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 _DTYPES = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 _MESSAGE_SECONDS = 0.25
-_PATH = "/emf/v1/stream"
 _LARGEST_ANSWER = 2**22
-
-
-@dataclass(frozen=True, slots=True)
-class LiveText:
-    """What a segment says so far.
-
-    Attributes:
-        segment: counted from 0 on each channel.
-        channel: 0, but for separate channels.
-        start: of the segment, seconds from the begin of the audio.
-        end: up to where it is decoded.
-        stable: text that never changes again.
-        unstable: text behind it that may.
-        words: of both.
-        is_final: the last word on this segment.
-        lag_ms: from the arrival of the audio at the server to its text.
-    """
-
-    segment: int
-    channel: int
-    start: float
-    end: float
-    stable: str
-    unstable: str
-    words: tuple[Word, ...]
-    is_final: bool
-    lag_ms: float
-
-    @property
-    def text(self) -> str:
-        """Stable and unstable text."""
-        return self.stable + self.unstable
 
 
 @dataclass(slots=True, eq=False)
@@ -228,13 +195,13 @@ class Transcriber:
         ) as socket:
             again = {"resume": self._token, "have": self._finals} if self._token else {}
             await socket.send(json.dumps(self._start | again))
-            answer = _decode(await socket.recv())
+            answer = read_message(await socket.recv())
             self._go_on_from(answer["audio_from"])
             self._token = answer["resume"]
             writing = asyncio.create_task(self._write(socket))
             try:
                 async for received in socket:
-                    if (text := self._take(_decode(received))) is not None:
+                    if (text := self._take(read_message(received))) is not None:
                         return text
             finally:
                 writing.cancel()
@@ -279,7 +246,7 @@ class Transcriber:
         match message["type"]:
             case "result":
                 self._finals += message["is_final"]
-                self._texts.put_nowait(_live_text(message))
+                self._texts.put_nowait(live_text(message))
             case "kept":
                 self._audio.keep(message["samples"])
                 self._kept.set()
@@ -290,29 +257,3 @@ class Transcriber:
                 text: str = message["text"]
                 return text
         return None
-
-
-def stream_url(url: str) -> str:
-    """The address of the protocol at a server: `http` becomes `ws`, and the path is added where there is none."""
-    scheme, found, rest = url.partition("://")
-    if not found:
-        scheme, rest = "ws", url
-    if scheme not in ("ws", "wss", "http", "https"):
-        raise UsageError(f"expected a URL such as ws://127.0.0.1:8000, found {url!r:.80}")
-    host, slash, path = rest.partition("/")
-    return f"{scheme.replace('http', 'ws')}://{host}{slash + path if path else _PATH}"
-
-
-def _decode(received: str | bytes) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(received)
-    if message["type"] == "error":
-        raise ServerError(message["code"], message["message"], message.get("retry_after"))
-    return message
-
-
-def _live_text(message: dict[str, Any]) -> LiveText:
-    words = tuple(Word(**word) for word in message["words"])
-    return LiveText(**{name: message[name] for name in _FIELDS if name != "words"}, words=words)
-
-
-_FIELDS = tuple(LiveText.__dataclass_fields__)

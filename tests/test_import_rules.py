@@ -69,7 +69,7 @@ PACKAGES = {
     ),
     "serve": Package(
         frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
-        {"uvicorn": "server", "websockets": "client"},
+        {"uvicorn": "server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6

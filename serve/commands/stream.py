@@ -15,7 +15,8 @@ from emf.runtime.commands.command_line import CommandParser, Status, bounded, co
 from emf.runtime.commands.terminal import Output, printable, show
 from emf.runtime.errors import AudioError
 from emf.runtime.speech.subtitles import to_srt, to_vtt
-from emf.serve.client import LiveText, Transcriber
+from emf.serve.client import Transcriber
+from emf.serve.live_text import LiveText
 
 KEY_ENVIRONMENT = "EMF_API_KEY"
 _STANDARD_INPUT = Path("-")

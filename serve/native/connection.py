@@ -16,7 +16,7 @@ from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import FailureCode
-from emf.serve.session.session import SessionSettings
+from emf.serve.session.settings import SessionSettings
 from emf.serve.sockets.closing import CloseCode, close_code, reason
 from emf.serve.sockets.reader import SocketReader
 
@@ -99,7 +99,7 @@ class Connection:
             await self._refuse(FailureCode.OVERLOADED if overloaded else FailureCode.BAD_REQUEST, str(error))
             return None
         session = self._service.open_session(PROTOCOL, admission, settings)
-        conversation = Conversation(session, stack.pop_all(), start.partials, self._service.counters)
+        conversation = Conversation(session, stack.pop_all(), start.partials)
         self._conversations.add(conversation)
         return conversation
 

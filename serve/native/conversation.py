@@ -9,7 +9,6 @@ from secrets import token_urlsafe
 import msgspec
 
 from emf.serve.native import messages
-from emf.serve.service.counters import Counters
 from emf.serve.session.events import Complaint, Ended, Event, Failed, Final, Kept, Marked, Partial, Passage
 from emf.serve.session.session import Session
 
@@ -24,7 +23,6 @@ class Conversation:
         session: decodes.
         admission: what ends with it: the place, and the account's quota.
         partials: whether the client wants results that are not final.
-        counters: of the server.
         id: names the session in logs.
         token: to come back with; whoever has it may take over the session.
         failure: how the session failed, if it did.
@@ -35,7 +33,6 @@ class Conversation:
     session: Session
     admission: ExitStack
     partials: bool
-    counters: Counters
     id: str = field(default_factory=lambda: token_urlsafe(9), init=False)
     token: str = field(default_factory=lambda: token_urlsafe(32), init=False)
     failure: Failed | None = field(default=None, init=False)
@@ -69,13 +66,11 @@ class Conversation:
     def _message(self, event: Event) -> messages.ServerMessage | None:
         match event:
             case Partial(channel, segment, passage, lag):
-                self.counters.lag(lag / 1e3)
                 if not self.partials:
                     return None
                 self._shown.add((channel, segment))
                 return _result(channel, segment, passage, lag, False)
             case Final(channel, segment, passage, _, lag):
-                self.counters.lag(lag / 1e3)
                 shown = (channel, segment) in self._shown
                 self._shown.discard((channel, segment))
                 return _result(channel, segment, passage, lag, True) if shown or passage.text else None
@@ -89,7 +84,6 @@ class Conversation:
                 return messages.Done("\n".join(texts), list(texts))
             case Failed(code, message, retry_after):
                 self.failure = event
-                self.counters.failed(code)
                 return messages.Error(code, message, retry_after)
             case _:
                 return None

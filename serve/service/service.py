@@ -9,7 +9,8 @@ from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.service.counters import Counters
 from emf.serve.session.events import FailureCode
 from emf.serve.session.limits import SessionLimits
-from emf.serve.session.session import Session, SessionSettings
+from emf.serve.session.session import Session
+from emf.serve.session.settings import SessionSettings
 
 _WIND_UP_SHARE = 0.25
 _WIND_UP_SECONDS = 3.0
@@ -54,7 +55,7 @@ class Service:
 
     def open_session(self, protocol: str, admission: Admission, settings: SessionSettings) -> Session:
         """Begin a session for an admitted connection. The caller ends it with `close_session`."""
-        session = Session(self.pool, admission.place, settings, self.session_limits)
+        session = Session(self.pool, admission.place, settings, self.session_limits, self.counters)
         self.sessions[session] = protocol
         self.counters.session_began(protocol)
         return session

@@ -55,11 +55,12 @@ class Inbox:
 
     Attributes:
         size: bytes of audio that wait.
+        requests: that wait.
     """
 
     def __init__(self, longest: int) -> None:
         """Cut audio into pieces of at most `longest` bytes."""
-        self.size = 0
+        self.size = self.requests = 0
         self._longest = longest
         self._items: deque[Item] = deque()
         self._changed = asyncio.Event()
@@ -73,6 +74,7 @@ class Inbox:
             self.size += len(item)
             self._items.extend(item[at : at + self._longest] for at in range(0, len(item), self._longest))
         else:
+            self.requests += 1
             self._items.append(item)
         self._changed.set()
 
@@ -84,9 +86,6 @@ class Inbox:
         item = self._items.popleft()
         if isinstance(item, bytes):
             self.size -= len(item)
+        else:
+            self.requests -= 1
         return item
-
-    def clear(self) -> None:
-        """Throw away what waits."""
-        self._items.clear()
-        self.size = 0

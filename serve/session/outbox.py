@@ -23,6 +23,16 @@ class Outbox:
         self._told: dict[int, tuple[int, int]] = {}
         """Segment, and length of its stable text, that the reader was told of each channel last."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last event is there."""
+        return self._ended
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether `take` would wait, or the end was read."""
+        return not self._events
+
     def put(self, event: Event) -> None:
         """Add an event. After the last one, nothing is added any more."""
         if self._ended:

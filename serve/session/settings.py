@@ -1,0 +1,19 @@
+"""How one session decodes its audio."""
+
+from dataclasses import dataclass, field
+
+from emf.serve.pool.stream_pool import NO_WISHES, StreamWishes
+from emf.serve.session.audio_format import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """How a session decodes its audio.
+
+    Attributes:
+        form: of the audio.
+        wishes: for its streams.
+    """
+
+    form: AudioFormat = field(default_factory=AudioFormat)
+    wishes: StreamWishes = NO_WISHES

@@ -1,0 +1,173 @@
+"""What decodes a session's audio: takes it from the inbox in order, and gives its streams back in silences."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from emf.runtime.errors import AudioError, Overloaded, UsageError
+from emf.serve.pool.places import Place
+from emf.serve.pool.stream_pool import StreamPool
+from emf.serve.session.arrivals import Arrivals
+from emf.serve.session.audio_decoder import AudioDecoder
+from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed
+from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Rewind
+from emf.serve.session.progress import Progress
+from emf.serve.session.settings import SessionSettings
+from emf.serve.session.silence import Consequence, Silence
+from emf.serve.session.track import Track
+
+_LOGGER = logging.getLogger(__name__)
+_RETRY_AFTER = 2.0
+_SHORTEST_WAIT = 0.02
+
+
+class Worker:
+    """Decodes one session.
+
+    Attributes:
+        progress: of its audio.
+    """
+
+    def __init__(
+        self,
+        pool: StreamPool,
+        place: Place,
+        settings: SessionSettings,
+        silence: Silence,
+        inbox: Inbox,
+        arrivals: Arrivals,
+        put: Callable[[Event], None],
+    ) -> None:
+        """Begin, without a stream; `put` gets the events."""
+        self._place, self._form, self._silence = place, settings.form, silence
+        self._inbox, self._arrivals, self._put = inbox, arrivals, put
+        self._decoder = AudioDecoder(self._form)
+        self.progress = Progress(self._form.sample_rate)
+        self._tracks = [
+            Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded)
+            for channel in range(self._form.num_streams)
+        ]
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether it holds streams of the pool."""
+        return any(track.is_open for track in self._tracks)
+
+    async def run(self) -> None:
+        """Decode up to the end of the audio; the last event is `Ended` or `Failed`."""
+        try:
+            while not isinstance(item := await self._next(), Finish):
+                await self._handle(item)
+            await self._flush()
+            self._put(item.failure or Ended(tuple(track.text for track in self._tracks)))
+        except Overloaded as error:
+            self._put(Failed(FailureCode.OVERLOADED, str(error), _RETRY_AFTER))
+        except AudioError as error:
+            self._put(Failed(FailureCode.BAD_AUDIO, str(error)))
+        except UsageError as error:
+            self._put(Failed(FailureCode.BAD_REQUEST, str(error)))
+        except Exception:
+            _LOGGER.exception("a session failed")
+            self._put(Failed(FailureCode.INTERNAL, "the stream failed; begin another"))
+        finally:
+            self._place.give_back()
+            for track in self._tracks:
+                await track.close()
+
+    async def _handle(self, item: Item) -> None:
+        if isinstance(item, bytes):
+            await self._decode(item)
+            return
+        match item:
+            case Mark(name):
+                self.progress.mark(self._tracks[0].fed, name)
+                self._note_decoded()
+            case Flush(name):
+                await self._flush()
+                self._put(Flushed(name))
+            case Change(wishes):
+                await self._flush()
+                for track in self._tracks:
+                    track.wishes = wishes
+            case Rewind():
+                self._decoder = AudioDecoder(self._form)
+
+    async def _next(self) -> Item:
+        """The next item; meanwhile, the silence has its consequences."""
+        item: Item | None = None
+        while item is None:
+            patience, consequence = self._consequence()
+            if self._inbox and consequence is not Consequence.TOO_LONG:
+                item = await self._inbox.take()
+                break
+            try:
+                async with asyncio.timeout(max(patience, _SHORTEST_WAIT)):
+                    item = await self._inbox.take()
+            except TimeoutError:
+                item = await self._endure(consequence)
+        self._silence.heard_at = time.monotonic()
+        return item
+
+    def _consequence(self) -> tuple[float, Consequence]:
+        """The next consequence of silence, and the seconds to it."""
+        holds_streams = bool(self._place.count) or self.is_decoding
+        holds_state = any(track.is_parked for track in self._tracks)
+        return self._silence.next(time.monotonic(), holds_streams, holds_state, bool(self.progress))
+
+    async def _endure(self, consequence: Consequence) -> Finish | None:
+        """Let a consequence happen; return the end, if that is what it is."""
+        limits = self._silence.limits
+        match consequence:
+            case Consequence.TOO_LONG:
+                message = f"expected a session of at most {limits.max_session:g} seconds; begin another"
+                return Finish(Failed(FailureCode.TOO_LONG, message))
+            case Consequence.IDLE:
+                message = f"no message came for {limits.idle_timeout:g} seconds; begin another session"
+                return Finish(Failed(FailureCode.IDLE, message))
+            case Consequence.FLUSH:
+                await self._flush_in_silence()
+            case Consequence.PARK if all(track.is_idle for track in self._tracks):
+                for track in self._tracks:
+                    await track.park()
+                self._place.give_back()
+        return None
+
+    async def _flush_in_silence(self) -> None:
+        try:
+            await self._flush()
+            self._place.give_back()
+        except Overloaded:  # no hurry
+            self._silence.heard_at = time.monotonic()
+
+    async def _decode(self, data: bytes) -> None:
+        samples = self._decoder.decode(data)
+        if not len(samples):
+            return
+        self._claim_place()
+        if not self._form.separate:
+            await self._tracks[0].feed(np.ascontiguousarray(samples.mean(axis=1)))
+            return
+        for track, channel in zip(self._tracks, samples.T, strict=True):
+            await track.feed(np.ascontiguousarray(channel))
+
+    def _claim_place(self) -> None:
+        missing = self._form.num_streams - self._place.count
+        if missing > 0:
+            self._place.more(missing)
+
+    async def _flush(self) -> None:
+        if any(track.is_parked for track in self._tracks):
+            self._claim_place()
+        for track in self._tracks:
+            await track.flush()
+        self._note_decoded(everything=True)
+
+    def _note_decoded(self, everything: bool = False) -> None:
+        """Answer marks, and say what the client may forget."""
+        decoded = min(track.decoded for track in self._tracks)
+        for event in self.progress.events(decoded, everything):
+            self._put(event)
+        self._arrivals.forget(decoded)

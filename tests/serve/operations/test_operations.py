@@ -1,0 +1,86 @@
+"""Health, metrics, logs."""
+
+import asyncio
+import json
+import logging
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from emf.serve.operations.logs import JsonFormatter
+from tests.serve.live_server import LiveServer, live_server
+from tests.serve.native.talking import talking
+from tests.signals import SAMPLE_RATE, speech_like
+
+BYTES = (speech_like(2.0, seed=5) * 32767).astype(np.int16).tobytes()
+
+
+def metrics(server: LiveServer) -> dict[str, float]:
+    text = httpx.get(server.url("/metrics", "http")).text
+    return {s.name: s.value for family in text_string_to_metric_families(text) for s in family.samples}
+
+
+def test_metrics_tell_what_happened(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> dict[str, float]:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES)
+            await talk.hear("result")
+            live = await asyncio.to_thread(metrics, server)
+            await talk.say("finish")
+            await talk.hear("done")
+        async with talking(server, channels=0) as talk:
+            await talk.hear("error")
+        return live
+
+    with live_server(tiny_artifact) as server:
+        live = asyncio.run(run(server))
+        assert (live["emf_sessions"], live["emf_streams"], live["emf_capacity"]) == (1, 1, 8)
+        time.sleep(0.3)
+        after = metrics(server)
+        assert (after["emf_sessions"], after["emf_streams"]) == (0, 0)
+        assert after["emf_audio_seconds_total"] == pytest.approx(2.0)
+        assert after["emf_failed_total"] == 1
+        assert after["emf_lag_seconds_count"] > 0
+        assert after["emf_final_seconds_count"] == 1
+        assert after["emf_engine_finished_total"] == 1
+
+
+def test_readiness(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> tuple[int, str]:
+        async with talking(server):
+            answer = await asyncio.to_thread(httpx.get, server.url("/health/ready", "http"))
+            return answer.status_code, answer.json()["status"]
+
+    with live_server(tiny_artifact, max_streams=1) as server:
+        assert httpx.get(server.url("/health/ready", "http")).json() == {"status": "ready", "streams": 0, "capacity": 1}
+        assert asyncio.run(run(server)) == (503, "full")
+        assert httpx.get(server.url("/health/live", "http")).status_code == 200
+
+
+def test_logs_hold_neither_keys_nor_transcripts(server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES)
+            await talk.say("finish")
+            text: str = (await talk.hear("done"))["text"]
+            return text
+
+    with caplog.at_level(logging.DEBUG, "emf"):
+        text = asyncio.run(run())
+    assert text not in caplog.text
+
+
+def test_a_log_of_json() -> None:
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        record = logging.LogRecord("emf.serve", logging.ERROR, "", 1, "two\nlines %s", ("é",), None)
+        record.exc_info = __import__("sys").exc_info()
+    document = json.loads(JsonFormatter().format(record))
+    assert document["message"] == "two lines é"
+    assert document["level"] == "error"
+    assert "ValueError: wrong" in document["traceback"]
