@@ -22,6 +22,7 @@ from emf.serve.unkept_audio import UnkeptAudio
 _BYTES = {"pcm_s16le": 2, "pcm_s32le": 4, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 _DTYPES = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 _MESSAGE_SECONDS = 0.25
+_LEAST_UNKEPT = 3.0
 _LARGEST_ANSWER = 2**22
 
 
@@ -73,11 +74,13 @@ class Transcriber:
             endpoints: `silence_before_speech`, `silence_after_speech`, `max_length`, in seconds.
             partials: also get text that may still change.
             patience: seconds to try again when the connection breaks.
-            most_unkept: seconds of audio that wait to be decoded before `send` waits.
+            most_unkept: seconds of audio that wait to be decoded before `send` waits; at least 3.
 
         Raises:
-            UsageError: an unknown encoding.
+            UsageError: an unknown encoding, or too little that may wait.
         """
+        if not most_unkept >= _LEAST_UNKEPT:
+            raise UsageError(f"expected most_unkept of at least {_LEAST_UNKEPT:g} seconds, found {most_unkept!r:.40}")
         if encoding not in _BYTES:
             raise UsageError(f"expected an encoding of {', '.join(_BYTES)}, found {encoding!r:.40}")
         self._url, self._patience = stream_url(url), Patience(patience)
@@ -130,6 +133,11 @@ class Transcriber:
             self._kept.clear()
             await self._or_end(self._kept.wait())
         self._check()
+
+    @property
+    def unkept_seconds(self) -> float:
+        """Audio that the client keeps because the server may ask for it again."""
+        return self._audio.unkept / self._rate
 
     async def mark(self) -> None:
         """Wait until all audio sent so far is decoded, which the last part is only when more follows it."""

@@ -39,6 +39,7 @@ class Conversation:
     ended: bool = field(default=False, init=False)
     sender: asyncio.Task[None] | None = field(default=None, init=False)
     _log: list[str] = field(default_factory=list, init=False)
+    _kept: int = field(default=0, init=False)
     _shown: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     def started(self) -> messages.Started:
@@ -53,6 +54,8 @@ class Conversation:
         """
         for text in self._log[have:]:
             yield text
+        if self._kept and not self.ended:
+            yield messages.encode(messages.Kept(self._kept))
         while not self.ended and (event := await self.session.take()) is not None:
             message = self._message(event)
             if message is None:
@@ -75,6 +78,7 @@ class Conversation:
                 self._shown.discard((channel, segment))
                 return _result(channel, segment, passage, lag, True) if shown or passage.text else None
             case Kept(samples):
+                self._kept = samples
                 return messages.Kept(samples)
             case Marked(name) if isinstance(name, msgspec.Raw):
                 return messages.Marked(name)
