@@ -149,7 +149,8 @@ class Track:
             start = passage.words[0].start if passage.words else passage.start
             self._emit(SpeechStarted(self._channel, segment, start))
         if not result.ends_segment:
-            if before is None or (before.text, before.stable_text) != (result.text, result.stable_text):
+            said = (before.text, before.stable_text) if before else ("", "")
+            if said != (result.text, result.stable_text):
                 self._emit(Partial(self._channel, segment, passage, lag))
             return
         self._next_segment = segment + 1

@@ -41,25 +41,25 @@ def stalled(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pings are answered only by a server that reads on; afterwards all audio is decoded, in order."""
-    minute = np.tile(AUDIO, 15)
+    long = np.tile(AUDIO, 5)
 
     async def run(server: LiveServer) -> str:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             await talk.hear("started")
             with stalled(server, monkeypatch):
-                for at in range(0, len(minute), 3200):
-                    await talk.socket.send(minute[at : at + 3200].tobytes())
+                for at in range(0, len(long), 3200):
+                    await talk.socket.send(long[at : at + 3200].tobytes())
                 async with asyncio.timeout(SECONDS):
                     for _ in range(3):
                         await (await talk.socket.ping())
-                    while next(iter(server.service.sessions)).received < len(minute):
+                    while next(iter(server.service.sessions)).received < len(long):
                         await asyncio.sleep(0.01)
             await talk.say("finish")
             text: str = (await talk.hear("done"))["text"]
             return text
 
     with live_server(tiny_artifact) as server:
-        assert asyncio.run(run(server)) == server.recognizer.transcribe(minute, SAMPLE_RATE).text
+        assert asyncio.run(run(server)) == server.recognizer.transcribe(long, SAMPLE_RATE).text
 
 
 def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,14 +79,14 @@ def test_a_slow_client_gets_fewer_partials_and_every_final(tiny_artifact: Path) 
     async def run(server: LiveServer) -> None:
         async with connect(server.url(), max_queue=1, compression=None) as socket:
             await socket.send('{"type":"start","sample_rate":16000}')
-            for _ in range(20):
+            for _ in range(5):
                 await socket.send(BYTES)
             await socket.send('{"type":"finish"}')
             await asyncio.sleep(0.5)
             async with asyncio.timeout(SECONDS):
                 kinds = [message async for message in socket]
         finals = [message for message in kinds if '"is_final":true' in str(message)]
-        assert len(finals) >= 20 * 4 / 1.6 - 1
+        assert len(finals) >= 5 * 4 / 1.6 - 1
 
     with live_server(tiny_artifact, endpoint=EndpointRules(max_length=1.5)) as server:
         asyncio.run(run(server))
