@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emf.runtime.errors import UsageError
 from emf.serve.options import ServeOptions
@@ -26,6 +27,7 @@ MAX_MESSAGE_BYTES = 24 * 2**20
 """Of a WebSocket message: 15 MiB of audio in base64, and what stands around it."""
 _MAX_HEADER_BYTES = 32 * 2**10
 _PING_SECONDS = 20.0
+_REQUEST_SECONDS = 10.0
 _BACKLOG = 2048
 _LOOP_SAMPLE_SECONDS = 0.25
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -62,10 +64,23 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+class _Http(H11Protocol):
+    """HTTP that gives up a client whose first request does not come."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(_REQUEST_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        request: object = self.cycle
+        if request is None and self.transport.get_protocol() is self:
+            self.transport.close()
+
+
 def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Http,
         ws="websockets-sansio",
         lifespan="off",
         log_config=None,

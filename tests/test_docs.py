@@ -39,7 +39,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def test_the_files_of_the_walk_exist() -> None:
-    named = set(re.findall(r"`((?:runtime|export|quantize|tests)/[\w/.]*)`", ARCHITECTURE))
+    named = set(re.findall(r"`((?:runtime|export|quantize|serve|tests)/[\w/.]*)`", ARCHITECTURE))
     assert len(named) > 30
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 

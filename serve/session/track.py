@@ -34,9 +34,14 @@ class Track:
         arrivals: Arrivals,
         emit: Callable[[Event], None],
         progressed: Callable[[], None],
+        failed: Callable[[Exception], None],
     ) -> None:
-        """Hold no stream yet; `emit` gets the events of the channel, `progressed` is called when `decoded` moved on."""
-        self._progressed = progressed
+        """Hold no stream yet; `emit` gets the events of the channel, `progressed` is called when `decoded` moved on.
+
+        `failed` gets the error that ended the stream, if nobody here ended it.
+        """
+        self._progressed, self._failed = progressed, failed
+        self._leaving = False
         self._channel, self._sample_rate, self._emit, self._arrivals = channel, sample_rate, emit, arrivals
         self._pool, self.wishes = pool, wishes
         self.fed = self.decoded = 0.0
@@ -100,6 +105,7 @@ class Track:
         if self._stream is None:
             return
         self._snapshot = await self._stream.snapshot()
+        self._leaving = True
         self._stream.close()
         if self._reader is not None:
             with suppress(StreamClosed):
@@ -109,11 +115,12 @@ class Track:
     async def close(self) -> None:
         """Give the stream up."""
         self._snapshot = None
+        self._leaving = True
         if self._stream is not None:
             self._stream.close()
         if self._reader is not None:
             self._reader.cancel()
-            await asyncio.wait([self._reader])
+            await asyncio.gather(self._reader, return_exceptions=True)
         self._forget_stream()
 
     async def _open(self) -> LiveStream:
@@ -126,6 +133,7 @@ class Track:
 
     def _forget_stream(self) -> None:
         self._stream = self._reader = None
+        self._leaving = False
 
     async def _check(self) -> None:
         """Raise what ended the stream, if something did."""
@@ -134,8 +142,13 @@ class Track:
             raise StreamClosed("the stream ended before its audio did")
 
     async def _read(self, stream: LiveStream) -> None:
-        async for result in stream.results():
-            self._take(result)
+        try:
+            async for result in stream.results():
+                self._take(result)
+        except Exception as error:
+            if not self._leaving:
+                self._failed(error)
+            raise
 
     def _take(self, result: Result) -> None:
         self._tell(result)

@@ -45,9 +45,10 @@ class Worker:
         self._place, self._form, self._silence = place, settings.form, silence
         self._inbox, self._arrivals, self._put = inbox, arrivals, put
         self._decoder = AudioDecoder(self._form)
+        self._task: asyncio.Task[None] | None = None
         self.progress = Progress(self._form.sample_rate)
         self._tracks = [
-            Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded)
+            Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded, self._fail)
             for channel in range(self._form.num_streams)
         ]
 
@@ -58,6 +59,7 @@ class Worker:
 
     async def run(self) -> None:
         """Decode up to the end of the audio; the last event is `Ended` or `Failed`."""
+        self._task = asyncio.current_task()
         try:
             while not isinstance(item := await self._next(), Finish):
                 await self._handle(item)
@@ -69,13 +71,18 @@ class Worker:
             self._put(Failed(FailureCode.BAD_AUDIO, str(error)))
         except UsageError as error:
             self._put(Failed(FailureCode.BAD_REQUEST, str(error)))
-        except Exception:
-            _LOGGER.exception("a session failed")
-            self._put(Failed(FailureCode.INTERNAL, "the stream failed; begin another"))
+        except Exception as error:
+            self._fail(error)
         finally:
             self._place.give_back()
             for track in self._tracks:
                 await track.close()
+
+    def _fail(self, error: Exception) -> None:
+        _LOGGER.error("a session failed: %s", type(error).__name__, exc_info=error)
+        self._put(Failed(FailureCode.INTERNAL, "the stream failed; begin another"))
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
     async def _handle(self, item: Item) -> None:
         if isinstance(item, bytes):
