@@ -276,7 +276,8 @@ class Recognizer:
         search, nothing of what follows changes.
 
         Returns:
-            The segment that ended, as `get_result` told it; all of its text is stable, and it is never final.
+            The segment that ended, as `get_result` told it, with `ends_segment`; all of its text is stable, and it is
+            never final.
         """
         ended = self.get_result(stream)
         stream.state.begin_segment(ended.token_ids)

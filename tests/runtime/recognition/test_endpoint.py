@@ -37,7 +37,7 @@ def segments(recognizer: Recognizer, samples: FloatArray) -> list[tuple[int, ...
         if recognizer.is_endpoint(stream):
             before = recognizer.get_result(stream)
             result = recognizer.reset(stream)
-            assert replace(before, stable_text=before.text, is_final=False) == result
+            assert replace(before, stable_text=before.text, is_final=False, ends_segment=True) == result
             assert result.segment == len(found)
             found.append(result.token_ids)
     return [*found, recognizer.get_result(stream).token_ids]

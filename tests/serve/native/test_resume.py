@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,9 @@ async def interrupted(server: LiveServer, cuts: list[int], pause: float) -> tupl
                 await talk.say("finish")
                 await talk.hear("done")
                 return talk, heard + talk.messages
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause + 0.1):
+                    await talk.hear("done")
             cut_off(talk)
             heard += talk.messages
     raise AssertionError
