@@ -110,6 +110,15 @@ class Biasing:
         return node
 
 
+def can_spell(phrase: str, table: TokenTable) -> bool:
+    """Whether a phrase can be written with the pieces of a vocabulary."""
+    try:
+        _spell(phrase, table)
+    except UsageError:
+        return False
+    return True
+
+
 def _spell(phrase: str, table: TokenTable) -> str:
     """A phrase as the pieces spell it: as it is, in small letters or in capitals, with bytes only for what is left.
 

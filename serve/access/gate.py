@@ -97,7 +97,16 @@ class Gate:
         Raises:
             Refusal: 401, 403, or 503 where the server drains or carries no more.
         """
-        account = self.check(connection)
+        with self.enter(self.check(connection), streams) as admission:
+            yield admission
+
+    @contextmanager
+    def enter(self, account: Account, streams: int = 1) -> Iterator[Admission]:
+        """As `admit`, for a connection whose account is known: not every protocol has headers.
+
+        Raises:
+            Refusal: 503 where the server drains or carries no more.
+        """
         if self.draining:
             message = "the server is about to end; connect to another"
             raise self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "draining", message, RETRY_AFTER_DRAIN)

@@ -9,8 +9,10 @@ from emf.runtime.engine.engine import Engine
 from emf.runtime.engine.handle import StreamHandle
 from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.errors import Overloaded
+from emf.runtime.guidance.biasing import can_spell
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Result
+from emf.runtime.recognition.stream import Stream
 from emf.serve.pool.stream_pool import NO_WISHES, LiveStream, ModelFacts, StreamWishes
 
 _METRICS_SECONDS = 0.25
@@ -56,9 +58,9 @@ class EngineStream:
 class InProcessPool:
     """A `StreamPool` around one engine of this process."""
 
-    def __init__(self, recognizer: Recognizer, engine: Engine, name: str) -> None:
-        """Serve streams of `engine`, which decodes with `recognizer`; `name` is the artifact's."""
-        self.facts = ModelFacts(name, recognizer.sample_rate)
+    def __init__(self, recognizer: Recognizer, engine: Engine, name: str, language: str = "en") -> None:
+        """Serve streams of `engine`, which decodes with `recognizer`; `name` and `language` are the model's."""
+        self.facts = ModelFacts(name, recognizer.sample_rate, language)
         self._recognizer, self._engine = recognizer, engine
         self._measured = engine.metrics()
         self._measured_at = time.monotonic()
@@ -74,10 +76,17 @@ class InProcessPool:
             stream = await asyncio.to_thread(self._recognizer.restore_stream, snapshot)
             stream.endpoint = wishes.endpoint
         elif wishes.phrases:
-            stream = await asyncio.to_thread(self._recognizer.create_stream, wishes.phrases, None, wishes.endpoint)
+            stream = await asyncio.to_thread(self._create_stream, wishes)
         else:
-            stream = self._recognizer.create_stream(wishes.phrases, None, wishes.endpoint)
+            stream = self._create_stream(wishes)
         return EngineStream(self._engine.open(stream))
+
+    def _create_stream(self, wishes: StreamWishes) -> Stream:
+        phrases = wishes.phrases
+        if phrases and wishes.forgiving:
+            table = self._recognizer.tokens
+            phrases = {phrase: score for phrase, score in phrases.items() if can_spell(phrase, table)}
+        return self._recognizer.create_stream(phrases, None, wishes.endpoint)
 
     def spell(self, token_ids: Sequence[int]) -> str:
         """See `StreamPool`."""

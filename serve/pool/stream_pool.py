@@ -17,10 +17,12 @@ class StreamWishes:
     Attributes:
         phrases: likelier phrases with their scores; `None` takes the server's.
         endpoint: when segments end; `None` takes the server's rules.
+        forgiving: phrases that cannot be written with the model's pieces are left out; otherwise they are an error.
     """
 
     phrases: Mapping[str, float] | None = None
     endpoint: EndpointRules | None = None
+    forgiving: bool = False
 
 
 NO_WISHES = StreamWishes()
@@ -65,10 +67,12 @@ class ModelFacts:
     Attributes:
         name: of the artifact.
         sample_rate: in Hz; other rates are resampled to it.
+        language: that it understands, as a tag such as `en`.
     """
 
     name: str
     sample_rate: int
+    language: str = "en"
 
 
 class StreamPool(Protocol):

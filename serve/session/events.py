@@ -6,7 +6,7 @@ Times are seconds from the first sample of the session. Segments are counted fro
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from emf.runtime.recognition.result import Word
+from emf.runtime.recognition.result import Result, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Passage:
         words: the words of `text`.
         start: where the segment begins; the end of the one before.
         end: up to where it is decoded, or where it ends.
+        details: what the stream itself said, with tokens and alternatives; times there count from the stream's begin.
     """
 
     text: str
@@ -26,6 +27,7 @@ class Passage:
     words: tuple[Word, ...]
     start: float
     end: float
+    details: Result | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,13 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Of the audio before `Session.settle(name)`, all is decoded that can be before more comes."""
+
+    name: object
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """All samples (of each channel) before number `samples` are decoded; the client may forget them."""
 
@@ -156,5 +165,16 @@ class FailureCode:
 
 
 Event: TypeAlias = (
-    SpeechStarted | StableGrew | Partial | Endpoint | Final | Flushed | Marked | Kept | Complaint | Ended | Failed
+    SpeechStarted
+    | StableGrew
+    | Partial
+    | Endpoint
+    | Final
+    | Flushed
+    | Marked
+    | Settled
+    | Kept
+    | Complaint
+    | Ended
+    | Failed
 )

@@ -24,6 +24,13 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """See `Session.settle`."""
+
+    name: object
+
+
+@dataclass(frozen=True, slots=True)
 class Rewind:
     """See `Session.rewind`."""
 
@@ -46,7 +53,7 @@ class Finish:
     failure: Failed | None = None
 
 
-Request: TypeAlias = Mark | Flush | Rewind | Change | Finish
+Request: TypeAlias = Mark | Flush | Settle | Rewind | Change | Finish
 Item: TypeAlias = bytes | Request
 
 

@@ -7,7 +7,7 @@ from emf.serve.pool.places import Place
 from emf.serve.pool.stream_pool import StreamPool, StreamWishes
 from emf.serve.session.arrivals import Arrivals
 from emf.serve.session.events import Complaint, Ended, Event, Failed, FailureCode, Final, Partial
-from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Mark, Request, Rewind
+from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Mark, Request, Rewind, Settle
 from emf.serve.session.limits import SessionLimits
 from emf.serve.session.observer import SessionObserver
 from emf.serve.session.outbox import Outbox
@@ -84,6 +84,10 @@ class Session:
     def flush(self, name: object = None) -> None:
         """Ask for the finals of all audio up to here, then `Flushed(name)`. Audio behind begins anew."""
         self._request(Flush(name))
+
+    def settle(self, name: object = None) -> None:
+        """Ask for `Settled(name)` as soon as nothing is left to decode up to here before more audio comes."""
+        self._request(Settle(name))
 
     def change(self, wishes: StreamWishes) -> None:
         """Decode what follows by other wishes. What came before gets its finals, as by `flush`."""

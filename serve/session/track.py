@@ -14,6 +14,8 @@ from emf.serve.session.events import Endpoint, Event, Final, Partial, Passage, S
 
 _RETRY_SECONDS = 0.02
 """Between two looks for room in a full pool."""
+_TURN_SECONDS = 0.001
+"""For results that can be read to be told."""
 
 
 class Track:
@@ -50,6 +52,7 @@ class Track:
         self._snapshot: bytes | None = None
         self._base, self._first_segment, self._next_segment = 0.0, 0, 0
         self._open_segment: Result | None = None
+        self._heard = asyncio.Event()
         self._texts: list[str] = []
         self._tokens: list[int] = []
 
@@ -99,6 +102,23 @@ class Track:
         self._texts.append(self._pool.spell(self._tokens))
         self._tokens.clear()
         self.decoded = self.fed
+
+    async def settle(self) -> None:
+        """Wait until nothing is left to decode before more audio comes, and all events of it are out.
+
+        Raises:
+            Exception: what ended the stream.
+        """
+        while self._stream is not None:
+            self._heard.clear()
+            is_idle = self._stream.is_idle
+            await asyncio.sleep(_TURN_SECONDS)
+            await self._check()
+            if is_idle:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_SECONDS):
+                    await self._heard.wait()
 
     async def park(self) -> None:
         """Give the stream back, and keep what is needed to go on exactly there. Call it when the track is idle."""
@@ -152,6 +172,7 @@ class Track:
 
     def _take(self, result: Result) -> None:
         self._tell(result)
+        self._heard.set()
         self._progressed()
 
     def _tell(self, result: Result) -> None:
@@ -177,4 +198,4 @@ class Track:
         words = (
             tuple(replace(w, start=w.start + base, end=w.end + base) for w in result.words) if base else result.words
         )
-        return Passage(result.text, result.stable_text, words, base + result.start_time, base + result.end_time)
+        return Passage(result.text, result.stable_text, words, base + result.start_time, base + result.end_time, result)

@@ -12,8 +12,8 @@ from emf.serve.pool.places import Place
 from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.session.arrivals import Arrivals
 from emf.serve.session.audio_decoder import AudioDecoder
-from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed
-from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Rewind
+from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed, Settled
+from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Rewind, Settle
 from emf.serve.session.progress import Progress
 from emf.serve.session.settings import SessionSettings
 from emf.serve.session.silence import Consequence, Silence
@@ -95,6 +95,10 @@ class Worker:
             case Flush(name):
                 await self._flush()
                 self._put(Flushed(name))
+            case Settle(name):
+                for track in self._tracks:
+                    await track.settle()
+                self._put(Settled(name))
             case Change(wishes):
                 await self._flush()
                 for track in self._tracks:
