@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from emf.runtime.engine.options import EngineOptions
 from emf.runtime.errors import UsageError
 from emf.runtime.options import check_options, option, same_option
 
+_OWN_PORT: dict[str, Any] = {"kind": int, "low": 0, "high": 65_535, "group": "network", "unset": "no such port"}
 _LONGEST = 7 * 86_400.0
 
 
@@ -16,6 +18,10 @@ class ServeOptions:
 
     host: str = option("127.0.0.1", "Listen at this address.", group="network")
     port: int = option(8000, "Listen at this port; 0 takes a free one.", low=0, high=65_535, group="network")
+    sherpa_port: int | None = option(None, "Serve sherpa-onnx's clients at this port, too.", **_OWN_PORT)
+    vosk_port: int | None = option(None, "Serve Vosk's clients at this port, too.", **_OWN_PORT)
+    wyoming_port: int | None = option(None, "Serve Home Assistant (Wyoming) at this port.", **_OWN_PORT)
+    language: str = option("en", "The language of the model, for clients that ask for it.", group="network")
     api_keys: Path | None = option(
         None,
         "Let in who has a key of this file: a key a line, then a name and the most streams at once.",

@@ -22,6 +22,7 @@ from emf.runtime.errors import UsageError
 from emf.serve.options import ServeOptions
 from emf.serve.service.service import Service
 
+_LOGGER = logging.getLogger(__name__)
 ConnectionHandler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MAX_MESSAGE_BYTES = 24 * 2**20
 """Of a WebSocket message: 15 MiB of audio in base64, and what stands around it."""
@@ -51,8 +52,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 def address_of(bound: socket.socket, options: ServeOptions) -> str:
     """The URL at which a socket will be reached."""
+    return url_of(bound, "http" if options.tls_cert is None else "https")
+
+
+def url_of(bound: socket.socket, scheme: str) -> str:
+    """The URL of a socket, in a scheme."""
     host, port = bound.getsockname()[:2]
-    scheme = "http" if options.tls_cert is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -111,6 +116,7 @@ class Server:
         self._service, self._options = service, options
         self._apps: list[tuple[_Uvicorn, socket.socket]] = []
         self._handlers: list[tuple[ConnectionHandler, socket.socket]] = []
+        self._raw: set[asyncio.Task[None]] = set()
         self._signals = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -125,7 +131,13 @@ class Server:
 
     def listen_raw(self, handler: ConnectionHandler, bound: socket.socket) -> None:
         """Serve a protocol that is not HTTP at a socket; `handler` gets the two ends of each connection."""
-        self._handlers.append((handler, bound))
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(_handle(handler, reader, writer))
+            self._raw.add(task)
+            task.add_done_callback(self._raw.discard)
+
+        self._handlers.append((handle, bound))
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve to the end; `on_ready` is called when all sockets listen."""
@@ -150,6 +162,7 @@ class Server:
             for app, _ in self._apps:
                 app.should_exit = True
             await asyncio.gather(*serving)
+            await self._end_raw()
             watching.cancel()
             await self._service.close()
             for number in signals:
@@ -171,11 +184,29 @@ class Server:
                 while self._service.sessions and not self._hurry.is_set():
                     await asyncio.sleep(0.02)
 
+    async def _end_raw(self) -> None:
+        ending = set(self._raw)
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+
     async def _watch_loop(self) -> None:
         while True:
             begin = time.monotonic()
             await asyncio.sleep(_LOOP_SAMPLE_SECONDS)
             self._service.counters.loop_lag(max(time.monotonic() - begin - _LOOP_SAMPLE_SECONDS, 0.0))
+
+
+async def _handle(handler: ConnectionHandler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await handler(reader, writer)
+    except ConnectionError:
+        pass  # the client is gone
+    except Exception:
+        _LOGGER.exception("a connection failed")
+    finally:
+        writer.close()
 
 
 async def _first(*waiting: "Coroutine[None, None, object] | asyncio.Task[None]") -> None:

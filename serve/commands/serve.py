@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ipaddress
 import logging
 import os
 import socket
@@ -17,10 +16,12 @@ from emf.runtime.engine.engine import Engine
 from emf.runtime.errors import UsageError
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.serve.access.gate import Gate
+from emf.serve.access.hosts import is_loopback
 from emf.serve.access.keys import ENVIRONMENT, Keys, read_keys
 from emf.serve.app import make_app
 from emf.serve.operations.logs import log_as_json
 from emf.serve.options import ServeOptions
+from emf.serve.own_ports import OwnPort, bind_own_ports, listen_at
 from emf.serve.pool.in_process import InProcessPool
 from emf.serve.pool.places import Places
 from emf.serve.protocols import PROTOCOLS
@@ -74,7 +75,7 @@ def _work(flags: argparse.Namespace, output: Output) -> Status:
     _check_exposure(options, keys)
     if options.log_format == "json":
         log_as_json(logging.INFO if flags.verbose else logging.WARNING)
-    bound = bind(options.host, options.port)
+    bound, own_ports = bind(options.host, options.port), bind_own_ports(options)
     decoding, endpoint = read_decoding(flags), options_from(flags, EndpointRules)
     recognizer = decoding.open(flags.artifact, endpoint=endpoint)
     engine = Engine(
@@ -84,9 +85,11 @@ def _work(flags: argparse.Namespace, output: Output) -> Status:
         max_batch=options.max_batch,
         idle_timeout_ms=_NEVER_MS,
     )
-    pool = InProcessPool(recognizer, engine, Path(flags.artifact).resolve().name)
+    pool = InProcessPool(recognizer, engine, Path(flags.artifact).resolve().name, options.language)
+    others = {port.protocol: port.address(options) for port in own_ports}
+    on_ready = _tell_addresses(flags, output, address_of(bound, options), others)
     with _runner() as runner:
-        runner.run(_serve(pool, keys, options, bound, _tell_address(flags, output, address_of(bound, options))))
+        runner.run(_serve(pool, keys, options, bound, own_ports, on_ready))
     return Status.DONE
 
 
@@ -96,11 +99,17 @@ def _options(flags: argparse.Namespace) -> ServeOptions:
 
 
 async def _serve(
-    pool: InProcessPool, keys: Keys, options: ServeOptions, bound: socket.socket, on_ready: Callable[[], None]
+    pool: InProcessPool,
+    keys: Keys,
+    options: ServeOptions,
+    bound: socket.socket,
+    own_ports: list[OwnPort],
+    on_ready: Callable[[], None],
 ) -> None:
     service = make_service(pool, keys, options)
     server = Server(service, options)
     server.listen(make_app(service, options.protocols), bound)
+    listen_at(server, service, own_ports)
     await server.run(on_ready)
 
 
@@ -115,30 +124,27 @@ def make_service(pool: InProcessPool, keys: Keys, options: ServeOptions) -> Serv
     return Service(pool, gate, counters, sessions, ServiceLimits(resume_window=options.resume_window))
 
 
-def _tell_address(flags: argparse.Namespace, output: Output, address: str) -> Callable[[], None]:
+def _tell_addresses(
+    flags: argparse.Namespace, output: Output, address: str, others: dict[str, str]
+) -> Callable[[], None]:
     def on_ready() -> None:
         tell(f"listening on {address}")
+        for protocol, other in others.items():
+            tell(f"{protocol} at {other}")
         if flags.json:
-            output.document({"address": address})
+            output.document({"address": address, **others})
 
     return on_ready
 
 
 def _check_exposure(options: ServeOptions, keys: Keys) -> None:
     """Refuse to serve strangers by mistake."""
-    if keys or options.insecure or _is_loopback(options.host):
+    if keys or options.insecure or is_loopback(options.host):
         return
     raise UsageError(
         f"expected --api-keys or {ENVIRONMENT} to listen at {options.host}, which others can reach; "
         "or pass --insecure to let in everybody"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _runner() -> asyncio.Runner:

@@ -13,3 +13,10 @@ def server(tiny_artifact: Path) -> Iterator[LiveServer]:
     """A server of the tiny model, without endpoints."""
     with live_server(tiny_artifact) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def demo_server(demo_artifact: Path) -> Iterator[LiveServer]:
+    """A server of the demo model, without endpoints, also at the ports of single protocols."""
+    with live_server(demo_artifact, sherpa_port=0, vosk_port=0, wyoming_port=0) as running:
+        yield running

@@ -13,6 +13,7 @@ from emf.serve.access.keys import Keys
 from emf.serve.app import make_app
 from emf.serve.commands.serve import make_service
 from emf.serve.options import ServeOptions
+from emf.serve.own_ports import bind_own_ports, listen_at
 from emf.serve.pool.in_process import InProcessPool
 from emf.serve.protocols import PROTOCOLS
 from emf.serve.server import Server, bind
@@ -30,6 +31,7 @@ class LiveServer:
         recognizer: decodes; tests compare with it, or slow it down.
         engine: holds the streams.
         service: what the protocols share.
+        ports: of single protocols, where asked for.
     """
 
     recognizer: Recognizer
@@ -38,6 +40,7 @@ class LiveServer:
     server: Server
     loop: asyncio.AbstractEventLoop
     port: int
+    ports: dict[str, int]
     thread: threading.Thread = field(init=False)
 
     def url(self, path: str = "/emf/v1/stream", scheme: str = "ws") -> str:
@@ -69,7 +72,10 @@ def live_server(
         server = Server(service, chosen)
         server.listen(make_app(service, chosen.protocols), bound)
         port = bound.getsockname()[1]
-        made.append(LiveServer(recognizer, engine, service, server, asyncio.get_running_loop(), port))
+        own_ports = bind_own_ports(chosen)
+        listen_at(server, service, own_ports)
+        ports = {own.protocol: own.bound.getsockname()[1] for own in own_ports}
+        made.append(LiveServer(recognizer, engine, service, server, asyncio.get_running_loop(), port, ports))
         await server.run(ready.set)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))

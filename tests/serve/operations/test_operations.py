@@ -20,8 +20,12 @@ BYTES = (speech_like(2.0, seed=5) * 32767).astype(np.int16).tobytes()
 
 
 def metrics(server: LiveServer) -> dict[str, float]:
+    """Values by name, summed over labels."""
     text = httpx.get(server.url("/metrics", "http")).text
-    return {s.name: s.value for family in text_string_to_metric_families(text) for s in family.samples}
+    found: dict[str, float] = {}
+    for sample in (s for family in text_string_to_metric_families(text) for s in family.samples):
+        found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
 
 
 def test_metrics_tell_what_happened(tiny_artifact: Path) -> None:

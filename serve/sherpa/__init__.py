@@ -1,0 +1,1 @@
+"""The protocol of sherpa-onnx's streaming servers."""

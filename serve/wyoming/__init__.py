@@ -1,0 +1,1 @@
+"""The protocol of Home Assistant's voice services."""
