@@ -159,7 +159,9 @@ class Worker:
             return
         self._claim_place()
         if not self._form.separate:
-            await self._tracks[0].feed(np.ascontiguousarray(samples.mean(axis=1)))
+            with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused where it is fed
+                mixed = samples.mean(axis=1)
+            await self._tracks[0].feed(np.ascontiguousarray(mixed))
             return
         for track, channel in zip(self._tracks, samples.T, strict=True):
             await track.feed(np.ascontiguousarray(channel))
