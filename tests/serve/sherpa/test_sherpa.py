@@ -9,6 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from emf.runtime import EndpointRules
+from tests.serve.library import segments
 from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.recordings import recording, silence
 from tests.serve.sherpa.client import Result, receive, to_bytes, transcribe
@@ -40,17 +41,18 @@ def test_the_text_is_the_librarys(demo_server: LiveServer, samples_per_message: 
 def test_segments_are_numbered_by_those_that_said_something(demo_artifact: Path) -> None:
     """Its page writes `texts[segment] = text`, so that no number may be left out."""
     pause = silence(5.0)
-    audio = to_bytes(np.concatenate([pause, recording("digits"), pause, recording("name"), pause]))
+    audio = np.concatenate([pause, recording("digits"), pause, recording("name"), pause])
     with live_server(demo_artifact, endpoint=EndpointRules(silence_after_speech=1.6)) as server:
-        results = asyncio.run(transcribe(server, pieces(audio, 8000)))
-        alone = [server.recognizer.transcribe(recording(name), SAMPLE_RATE).text for name in ("digits", "name")]
+        results = asyncio.run(transcribe(server, pieces(to_bytes(audio), 8000)))
+        expected = segments(server.recognizer, audio, SAMPLE_RATE)
     texts: dict[int, str] = {}
     for result in results:
         texts[result["segment"]] = result["text"] or texts.get(result["segment"], "")
-    assert [text for text in texts.values() if text] == alone
+    assert [text for text in texts.values() if text] == expected
+    assert len(expected) == 2
     assert list(texts) == list(range(len(texts)))
     finals = [result for result in results if result["is_final"] and result["text"]]
-    assert len(finals) == 2
+    assert [result["segment"] for result in finals] == [0, 1]
     assert len(pause) / SAMPLE_RATE < finals[0]["start_time"] + finals[0]["timestamps"][0] < finals[1]["start_time"]
     assert [result["is_eof"] for result in results[-2:]] == [False, True]
 
@@ -68,12 +70,20 @@ def test_what_is_no_audio_is_left_out(server: LiveServer) -> None:
     assert result["text"] == server.recognizer.transcribe(SHORT, SAMPLE_RATE).text != ""
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 3e4])
-def test_floats_that_are_no_audio_end_the_connection_alone(server: LiveServer, value: float) -> None:
+NO_AUDIO = {
+    "NaN": np.full(1000, np.nan, "<f4").tobytes(),
+    "infinite": np.tile(np.array([np.inf, -np.inf], "<f4"), 500).tobytes(),
+    "too loud": np.full(1000, 3e4, "<f4").tobytes(),
+    "16-bit": bytes.fromhex("0180ff7f") * 500 + bytes.fromhex("0180a0ff") * 500,
+}
+
+
+@pytest.mark.parametrize("case", NO_AUDIO)
+def test_floats_that_are_no_audio_end_the_connection_alone(server: LiveServer, case: str) -> None:
     async def run() -> tuple[int | None, list[Result]]:
         async with connect(server.url("/sherpa")) as talk:
             healthy = asyncio.create_task(transcribe(server, pieces(BYTES, 1600)))
-            await talk.send(np.full(1000, value, "<f4").tobytes())
+            await talk.send(NO_AUDIO[case])
             await receive(talk)
             return talk.close_code, await healthy
 

@@ -8,6 +8,7 @@ import pytest
 
 from emf.runtime import EndpointRules
 from emf.runtime.guidance.phrases import DEFAULT_SCORE
+from tests.serve.library import segments
 from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.recordings import Samples, recording, silence
 from tests.serve.snippets import snippet
@@ -35,12 +36,13 @@ def test_an_utterance_that_ends_is_told_at_once(demo_artifact: Path) -> None:
     pause = silence(3.0, 8000)
     both = [recording("digits", 8000), recording("name", 8000)]
     with live_server(demo_artifact, endpoint=EndpointRules(silence_after_speech=1.6)) as server:
-        answers = asyncio.run(transcribe(server, np.concatenate([both[0], pause, both[1], pause]), 8000))
-        alone = [server.recognizer.transcribe(samples, 8000).text for samples in both]
+        audio = np.concatenate([both[0], pause, both[1], pause])
+        answers = asyncio.run(transcribe(server, audio, 8000))
+        expected = segments(server.recognizer, audio, 8000)
     results = [(place * 0.2, answer) for place, answer in enumerate(answers) if answer.get("text")]
     assert len(results) == 2
     assert len(both[0]) / 8000 < results[0][0] < (len(both[0]) + len(pause)) / 8000
-    assert [answer["text"] for _, answer in results] == alone
+    assert [answer["text"] for _, answer in results] == expected
     times = [word["start"] for _, answer in results for word in answer["result"]]
     assert times == sorted(times)
     assert text_of(answers[-1:]) == "", "what was told is not told again"
@@ -52,12 +54,7 @@ def test_phrases_are_likelier(demo_server: LiveServer, name: str) -> None:
     samples = recording("name", 16_000)
     given = ["n a", "[unk]", "Straße", "", "  "]
     answers = asyncio.run(transcribe(demo_server, samples, 16_000, **{name: given}))
-    stream = demo_server.recognizer.create_stream(phrases={"n a": DEFAULT_SCORE})
-    stream.accept_waveform(16_000, samples)
-    stream.input_finished()
-    while demo_server.recognizer.is_ready(stream):
-        demo_server.recognizer.decode_streams([stream])
-    expected = demo_server.recognizer.get_result(stream).text
+    (expected,) = segments(demo_server.recognizer, samples, 16_000, {"n a": DEFAULT_SCORE})
     assert text_of(answers) == expected != demo_server.recognizer.transcribe(samples, 16_000).text
 
 

@@ -14,6 +14,7 @@ from wyoming.info import Describe, Info
 from wyoming.ping import Ping, Pong
 
 from emf.runtime import EndpointRules
+from tests.serve.library import segments
 from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.recordings import recording, silence
 from tests.serve.snippets import snippet
@@ -30,7 +31,7 @@ def tiny(tiny_artifact: Path) -> Iterator[LiveServer]:
         yield running
 
 
-def expected(server: LiveServer) -> str:
+def alone(server: LiveServer) -> str:
     return server.recognizer.transcribe(SHORT, SAMPLE_RATE).text
 
 
@@ -56,8 +57,9 @@ def test_chunks_of_all_segments_join(demo_artifact: Path) -> None:
     audio = np.concatenate([recording("digits"), silence(3.0), recording("name")])
     with live_server(demo_artifact, wyoming_port=0, endpoint=EndpointRules(silence_after_speech=1.6)) as server:
         text = text_of(asyncio.run(transcribe(server, utterance(audio.tobytes(), SAMPLE_RATE))))
-        alone = [server.recognizer.transcribe(recording(name), SAMPLE_RATE).text for name in ("digits", "name")]
-    assert text == " ".join(alone)
+        expected = segments(server.recognizer, audio, SAMPLE_RATE)
+    assert len(expected) == 2
+    assert text == " ".join(expected)
 
 
 def test_the_server_describes_itself(tiny: LiveServer) -> None:
@@ -91,12 +93,8 @@ def test_utterances_one_after_the_other(tiny: LiveServer) -> None:
             return [*texts, text_of(await hear(talk, "transcript-stop"))]
 
     first, second, nothing = asyncio.run(run())
-    stream = tiny.recognizer.create_stream(phrases={"o": 9.0, "to": 6.0})
-    stream.accept_waveform(SAMPLE_RATE, SHORT)
-    stream.input_finished()
-    while tiny.recognizer.is_ready(stream):
-        tiny.recognizer.decode_streams([stream])
-    assert (first, second, nothing) == (tiny.recognizer.get_result(stream).text, expected(tiny), "")
+    (likely,) = segments(tiny.recognizer, SHORT, SAMPLE_RATE, {"o": 9.0, "to": 6.0})
+    assert (first, second, nothing) == (likely, alone(tiny), "")
     assert first != second
 
 
@@ -118,7 +116,7 @@ def test_audio_without_a_start_and_a_client_that_sends_no_more(tiny: LiveServer)
         writer.close()
         return answer.decode()
 
-    assert f'"text":"{expected(tiny)}"' in asyncio.run(run())
+    assert f'"text":"{alone(tiny)}"' in asyncio.run(run())
 
 
 CHUNK = AudioChunk(SAMPLE_RATE, 2, 1, SHORT.tobytes()).event()
@@ -162,7 +160,7 @@ def test_what_makes_no_sense_ends_the_connection_alone(tiny: LiveServer, case: s
     error = Error.from_event(last)
     assert error.text.split()[0].lower() == "expected"
     assert error.code in ("bad_request", "bad_audio")
-    assert text == expected(tiny)
+    assert text == alone(tiny)
     assert tiny.service.gate.places.taken == 0
 
 
@@ -173,7 +171,7 @@ def test_events_of_other_services_are_ignored(tiny: LiveServer) -> None:
             await send(talk, SAID)
             return text_of(await hear(talk, "transcript-stop"))
 
-    assert asyncio.run(run()) == expected(tiny)
+    assert asyncio.run(run()) == alone(tiny)
 
 
 def test_one_more_than_there_is_room_for(tiny: LiveServer) -> None:
@@ -192,7 +190,7 @@ def test_one_more_than_there_is_room_for(tiny: LiveServer) -> None:
 
     refused, texts = asyncio.run(run())
     assert Error.from_event(refused).code == "full"
-    assert texts == 2 * [expected(tiny)]
+    assert texts == 2 * [alone(tiny)]
 
 
 def test_who_vanishes_or_says_nothing_holds_nothing(tiny_artifact: Path) -> None:
@@ -229,7 +227,7 @@ def test_the_end_of_the_server_comes_behind_the_text(tiny_artifact: Path) -> Non
 
     with live_server(tiny_artifact, wyoming_port=0, drain=1.0) as server:
         whole, cut, _ = asyncio.run(run(server))
-        text = expected(server)
+        text = alone(server)
         server.thread.join(SECONDS)
         assert not server.thread.is_alive()
     assert text_of(whole) == text
