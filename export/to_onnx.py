@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -26,16 +27,15 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
     Returns:
         The files written.
     """
-    batch = Dim("batch")
-    dynamic = {name: {graph.batch_axis(name): batch} for name in graph.inputs}
+    examples = graph.wide_inputs or graph.inputs
     with quiet("torch.onnx"):
         program = torch.onnx.export(
             graph.module,
-            tuple(graph.inputs.values()),
+            tuple(examples.values()),
             dynamo=True,
             input_names=list(graph.inputs),
             output_names=list(graph.output_names),
-            dynamic_shapes=_as_arguments(graph, dynamic),
+            dynamic_shapes=_as_arguments(graph, _open_axes(graph)),
             opset_version=opset,
             external_data=False,
             verbose=False,
@@ -53,7 +53,19 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
     return [path]
 
 
-def _as_arguments(graph: Graph, dynamic: Mapping[str, dict[int, Dim]]) -> tuple[object, ...]:
+def _open_axes(graph: Graph) -> dict[str, dict[int, Any]]:
+    """The axes of each input that may have any size: the batch, and that of several segments in multiples of one's."""
+    batch, segments = Dim("batch"), Dim("segments")
+    axes: dict[str, dict[int, Any]] = {}
+    for name, tensor in graph.inputs.items():
+        wide = graph.wide_inputs.get(name, tensor)
+        lengths = enumerate(zip(tensor.shape, wide.shape, strict=True))
+        axes[name] = {axis: size * segments for axis, (size, longer) in lengths if longer != size}
+        axes[name][graph.batch_axis(name)] = batch
+    return axes
+
+
+def _as_arguments(graph: Graph, dynamic: Mapping[str, dict[int, Any]]) -> tuple[object, ...]:
     """The encoder takes its states as `*states`, which torch.export wants as one nested tuple."""
     if graph.name == "encoder":
         features, *states = dynamic.values()

@@ -1,7 +1,8 @@
 """The model as three graphs of flat tensors: what is exported, and the specs that describe it.
 
 Each graph is built from the modules of a torchaudio `RNNT` and computes what
-`RNNT.transcribe_streaming`, `RNNT.predict` and `RNNT.join` compute for one step. All time axes are static.
+`RNNT.transcribe_streaming`, `RNNT.predict` and `RNNT.join` compute for one step. All time axes are static, but for the
+encoder's if it also takes several segments in one pass.
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ class Graph:
         output_names: in the order of the module's outputs.
         states: which outputs of a step become inputs of the next.
         batch_axes: axis of the batch of the tensors whose batch is not axis 0.
+        wide_inputs: example inputs of a pass over several segments; empty if there is none. An axis that is longer
+            than in `inputs` is open, in multiples of its length there.
     """
 
     name: str
@@ -38,21 +41,20 @@ class Graph:
     output_names: tuple[str, ...]
     states: tuple[StateSpec, ...] = ()
     batch_axes: Mapping[str, int] = field(default_factory=dict)
+    wide_inputs: Mapping[str, Tensor] = field(default_factory=dict)
 
     def batch_axis(self, name: str) -> int:
         """Axis of the batch of an input or output."""
         return self.batch_axes.get(name, 0)
 
-    def input_specs(self) -> tuple[TensorSpec, ...]:
-        """Specs of the inputs, the batch left open."""
-        return tuple(self._spec(name, tensor) for name, tensor in self.inputs.items())
-
-    def output_specs(self) -> tuple[TensorSpec, ...]:
-        """Specs of the outputs, found by running the module once."""
+    def specs(self, inputs: Mapping[str, Tensor]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Specs of inputs like these, the batch left open, and of what the module makes of them."""
         with torch.inference_mode():
-            outputs = self.module(*self.inputs.values())
+            outputs = self.module(*inputs.values())
         tensors = outputs if isinstance(outputs, tuple) else (outputs,)
-        return tuple(self._spec(name, tensor) for name, tensor in zip(self.output_names, tensors, strict=True))
+        named = dict(zip(self.output_names, tensors, strict=True))
+        given, made = (tuple(self._spec(*item) for item in tensors.items()) for tensors in (inputs, named))
+        return given, made
 
     def _spec(self, name: str, tensor: Tensor) -> TensorSpec:
         shape: list[int | None] = list(tensor.shape)
@@ -60,8 +62,17 @@ class Graph:
         return TensorSpec(name, _DTYPES[tensor.dtype], tuple(shape))
 
 
-def make_graphs(model: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> tuple[Graph, Graph, Graph]:
-    """The three graphs of a torchaudio `RNNT`, the encoder's keys and values kept as `cache_dtype`."""
+def make_graphs(
+    model: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32, segments: int = 1
+) -> tuple[Graph, Graph, Graph]:
+    """The three graphs of a torchaudio `RNNT`.
+
+    Args:
+        model: the `RNNT`.
+        geometry: its sizes.
+        cache_dtype: type that the encoder's keys and values are kept in.
+        segments: segments of a stream that the encoder also takes in one pass.
+    """
     encoder = EncoderGraph(model.transcriber, geometry, cache_dtype).eval()
     predictor = PredictorGraph(model.predictor).eval()
     joiner = JoinerGraph(model.joiner, geometry.num_symbols).eval()
@@ -74,6 +85,7 @@ def make_graphs(model: Any, geometry: Geometry, cache_dtype: torch.dtype = torch
             ("encoding", *(state.new_name for state in states)),
             tuple(state.spec for state in states),
             {name: state.batch_axis for state in states for name in (state.name, state.new_name)},
+            encoder.example_inputs(segments=segments) if segments > 1 else {},
         ),
         Graph("predictor", predictor, predictor.example_inputs(), ("prediction", LSTM_STATE.output), (LSTM_STATE,)),
         Graph("joiner", joiner, joiner.example_inputs(), JOINER_OUTPUTS),

@@ -59,9 +59,11 @@ class Past(NamedTuple):
 
     Attributes:
         length: encoder frames seen so far, (n,); `None` for a model without state.
-        caches: keys and values of each layer, (n, heads, left context, head_dim), float32, in any order of frames;
-            empty for a model without left context.
+        caches: keys and values of each layer, (n, heads, left context, head_dim), float32; empty for a model without
+            left context.
         memories: of each layer, (n, memory size, d); empty for a model without memory.
+
+    Caches and memories are rings: entry k of the stream stands at k modulo their size.
     """
 
     length: Tensor | None
@@ -110,7 +112,7 @@ class EncoderStates:
         return Past(given.get("past_length"), caches, memories)
 
     def write(self, new: Past) -> tuple[Tensor, ...]:
-        """The graph's outputs, from what a step adds: its keys and values, and its memory vector (n, 1, d)."""
+        """The graph's outputs, from what a pass adds: its keys and values, and its memory vectors (n, N, d)."""
         outputs = [] if new.length is None else [new.length]
         if self._geometry.left_context_length:
             parts = [part for pair in new.caches for part in pair]

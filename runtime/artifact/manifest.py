@@ -8,13 +8,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ArtifactError
 
 GRAPH_NAMES = ("encoder", "predictor", "joiner")
+SEGMENTS = "encoder_segments"
+"""Optional: the encoder for several segments of a stream in one pass, of the same files."""
+Shape: TypeAlias = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class TensorSpec:
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: Shape
 
     @property
     def batch_axis(self) -> int:

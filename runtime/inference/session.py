@@ -12,7 +12,7 @@ import numpy as np
 
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.artifact.files import read_verified
-from emf.runtime.artifact.manifest import GraphSpec, Manifest, TensorSpec
+from emf.runtime.artifact.manifest import GraphSpec, Manifest, Shape, TensorSpec
 from emf.runtime.errors import ArtifactError, MissingDependency, UsageError
 
 _LOGGER = logging.getLogger(__name__)
@@ -35,15 +35,20 @@ class SessionOptions:
         sizes: numbers of rows to be prepared for, ascending, for a backend that is prepared for one size at a time;
             the first is the most frequent.
         properties: properties of the backend that the variant asks for (the manifest's `properties`).
-        batch_axes: axis of the batch of each input and output.
+        shapes: of each input and output; `None` is the batch.
         cache_dir: where a backend that compiles may keep what it compiled of this graph; `None` keeps nothing.
     """
 
     num_threads: int
     sizes: tuple[int, ...]
     properties: Mapping[str, str]
-    batch_axes: Mapping[str, int]
+    shapes: Mapping[str, Shape]
     cache_dir: Path | None = None
+
+    @property
+    def batch_axes(self) -> dict[str, int]:
+        """Axis of the batch of each input and output."""
+        return {name: shape.index(None) for name, shape in self.shapes.items()}
 
 
 class Session(Protocol):
@@ -79,6 +84,14 @@ class LoadedGraph(Protocol):
 
         Raises:
             ArtifactError: the backend refuses the graph.
+        """
+
+    def reshaped(self, session: Session, options: SessionOptions) -> Session:
+        """A session for other shapes of the inputs beside one that is open, the weights in memory once.
+
+        Args:
+            session: what `open` gave.
+            options: with the other shapes. What has to be compiled for them is compiled when it is needed.
         """
 
 
@@ -126,15 +139,22 @@ def open_session(
     """
     if loaded is None:
         loaded = load_graph(manifest, graph)
-    if cache_dir is not None:
-        checksums = "".join(file.sha256 for file in graph.files)
-        cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
-    batch_axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
-    options = SessionOptions(num_threads, sizes, graph.properties, batch_axes, cache_dir)
+    options = session_options(graph, num_threads, cache_dir, sizes)
     session = loaded.open(options)
     _try_once(session, graph)
     _LOGGER.info("%s on %s: %s arithmetic, %d threads", graph.name, graph.backend, session.precision, num_threads)
     return session
+
+
+def session_options(
+    graph: GraphSpec, num_threads: int, cache_dir: Path | None, sizes: tuple[int, ...]
+) -> SessionOptions:
+    """How to open a graph; see `open_session`."""
+    if cache_dir is not None:
+        checksums = "".join(file.sha256 for file in graph.files)
+        cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
+    shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
+    return SessionOptions(num_threads, sizes, graph.properties, shapes, cache_dir)
 
 
 def _loader(backend: str) -> GraphLoader:

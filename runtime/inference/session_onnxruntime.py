@@ -8,7 +8,7 @@ import onnxruntime
 
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.errors import ArtifactError
-from emf.runtime.inference.session import SessionOptions
+from emf.runtime.inference.session import Session, SessionOptions
 
 _PROVIDERS = ["CPUExecutionProvider"]
 
@@ -61,6 +61,10 @@ class OnnxRuntimeGraph:
                 f"{path}: ONNX Runtime {onnxruntime.__version__} cannot open this graph ({reason}); "
                 "export the model again, or take a newer ONNX Runtime"
             ) from error
+
+    def reshaped(self, session: Session, options: SessionOptions) -> Session:
+        """The same session: it takes inputs of any shape that the graph allows."""
+        return session
 
     def _open(self, settings: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
         if len(self._files) == 1:

@@ -17,9 +17,10 @@ import numpy as np
 import openvino
 
 from emf.runtime.arrays import Array, Arrays
+from emf.runtime.artifact.manifest import Shape
 from emf.runtime.errors import ArtifactError
 from emf.runtime.inference.batch_sizes import batch_rows, cut
-from emf.runtime.inference.session import SessionOptions
+from emf.runtime.inference.session import Session, SessionOptions
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class _CompiledGraph:
 
 
 class OpenVinoSession:
-    """A graph compiled for few sizes of batch: the first at once, the others when they are met."""
+    """A graph compiled for few sizes of batch, each when it is met."""
 
     def __init__(
         self,
@@ -105,10 +106,9 @@ class OpenVinoSession:
         sizes: Sequence[int],
         batch_axes: Mapping[str, int],
     ) -> None:
-        """Compile for the first of the `sizes`; `compile_for` compiles the graph for a number of rows."""
+        """Take the `sizes`, ascending; `compile_for` compiles the graph for a number of rows."""
         self._compile_for, self._sizes, self._axes = compile_for, tuple(sizes), batch_axes
-        self._first = _CompiledGraph(compile_for(sizes[0]), batch_axes)
-        self._graphs = {sizes[0]: self._first}
+        self._graphs: dict[int, _CompiledGraph] = {}
         self._locks = {size: Lock() for size in sizes}
 
     @property
@@ -122,8 +122,8 @@ class OpenVinoSession:
         return precision if group == "0" else f"{precision}/dq{group}"
 
     def read_back(self, name: str) -> str:
-        """A property of the compiled graph, as it is written when set."""
-        value = self._first.model.get_property(name)
+        """A property of the graph as compiled for the first size, as it is written when set."""
+        value = self._graph(self._sizes[0]).model.get_property(name)
         return str(value.get_type_name()) if isinstance(value, openvino.Type) else str(value)
 
     def blocks(self, num_rows: int) -> tuple[int, ...]:
@@ -185,23 +185,30 @@ class OpenVinoGraph:
             raise self._refusal(error) from error
 
     def open(self, options: SessionOptions) -> OpenVinoSession:
-        """Compile for the first size; see `LoadedGraph.open`."""
+        """Open a session; see `LoadedGraph.open`."""
+        session = self._session(options)
+        for name, asked in options.properties.items():
+            found = session.read_back(name)
+            if found != asked:
+                _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", self._path, name, asked, found)
+        return session
+
+    def reshaped(self, session: Session, options: SessionOptions) -> OpenVinoSession:
+        """A session for other shapes, which compiles when it is first run; see `LoadedGraph.reshaped`."""
+        return self._session(options)
+
+    def _session(self, options: SessionOptions) -> OpenVinoSession:
         properties = (
             _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(options.num_threads)} | dict(options.properties)
         )
 
         def compile_for(num_rows: int) -> openvino.CompiledModel:
             try:
-                return compile_graph(self._model, num_rows, options.batch_axes, properties, options.cache_dir)
+                return compile_graph(self._model, num_rows, options.shapes, properties, options.cache_dir)
             except Exception as error:
                 raise self._refusal(error) from error
 
-        session = OpenVinoSession(compile_for, options.sizes, options.batch_axes)
-        for name, asked in options.properties.items():
-            found = session.read_back(name)
-            if found != asked:
-                _LOGGER.warning("%s: asked OpenVINO for %s %s, this machine gives %s", self._path, name, asked, found)
-        return session
+        return OpenVinoSession(compile_for, options.sizes, options.batch_axes)
 
     def _refusal(self, error: Exception) -> ArtifactError:
         reason = " ".join(str(error).split())[-200:]
@@ -214,7 +221,7 @@ load_graph = OpenVinoGraph
 def compile_graph(
     source: openvino.Model,
     num_rows: int,
-    batch_axes: Mapping[str, int],
+    shapes: Mapping[str, Shape],
     properties: dict[str, str],
     cache_dir: Path | None,
 ) -> openvino.CompiledModel:
@@ -224,10 +231,9 @@ def compile_graph(
     then sees a second reader of weights of 8 or 4 bits, and makes float32 of them when it compiles.
     """
     model = source.clone()  # shares the weights
+    sizes = {name: [num_rows if size is None else size for size in shape] for name, shape in shapes.items()}
     for parameter in model.get_parameters():
-        shape = parameter.get_partial_shape()
-        shape[batch_axes[parameter.output(0).any_name]] = openvino.Dimension(num_rows)
-        parameter.set_partial_shape(shape)
+        parameter.set_partial_shape(openvino.PartialShape(sizes[parameter.output(0).any_name]))
     model.validate_nodes_and_infer_types()
     if cache_dir is not None:
         try:

@@ -38,28 +38,31 @@ class Chain:
 
     def __init__(self, graph: EncoderGraph, specs: tuple[StateSpec, ...], batch: int) -> None:
         self.graph, self.specs, self.steps = graph, specs, 0
-        self.states = [torch.zeros_like(v) for k, v in graph.example_inputs(batch).items() if k != "features"]
+        example = graph.example_inputs(batch)
+        self.states = [torch.zeros_like(v) for k, v in example.items() if k != "features"]
+        self.entries = [value.shape[spec.axis] for spec, value in zip(specs, graph(*example.values())[1:], strict=True)]
 
     def step(self, features: torch.Tensor) -> torch.Tensor:
+        """One pass over as many segments as the features are windows long."""
         encoding: torch.Tensor
         encoding, *new = self.graph(features, *self.states)
+        segments = features.shape[1] // self.graph.geometry.step_length
+        self.steps += segments
         for index, (spec, value) in enumerate(zip(self.specs, new, strict=True)):
             if spec.update == "ring":
-                ring, count = self.states[index], value.shape[spec.axis]
-                where = (torch.arange(count) + self.steps * count) % ring.shape[spec.axis]
-                ring.index_copy_(spec.axis, where, value)
+                ring = self.states[index]
+                end = self.steps * self.entries[index]
+                where = torch.arange(end - value.shape[spec.axis], end) % ring.shape[spec.axis]
+                for target, entry in zip(where.tolist(), value.unbind(spec.axis), strict=True):
+                    ring.select(spec.axis, target)[...] = entry
             else:
                 self.states[index] = value
-        self.steps += 1
         return encoding
 
     def in_time_order(self) -> dict[str, np.ndarray]:
         """The states by name, rings unrolled with the oldest entries first."""
         found = {}
-        for spec, value, example in zip(
-            self.specs, self.states, self.graph(*self.graph.example_inputs().values())[1:], strict=True
-        ):
-            count = example.shape[spec.axis]
+        for spec, value, count in zip(self.specs, self.states, self.entries, strict=True):
             rolled = torch.roll(value, -self.steps * count, spec.axis) if spec.update == "ring" else value
             found[spec.input] = rolled.numpy()
         return found
@@ -81,6 +84,22 @@ def test_encoder_step_by_step(config: dict[str, Any]) -> None:
             packed = states.of_torchaudio(state)
             for name, found in chain.in_time_order().items():
                 np.testing.assert_allclose(found, packed[name], rtol=0, atol=MODULE, err_msg=f"{name}, step {step}")
+
+
+@pytest.mark.parametrize("config", ENCODERS.values(), ids=list(ENCODERS))
+def test_several_segments_in_one_pass(config: dict[str, Any]) -> None:
+    """Passes of any length, in any order, give what single steps give: encodings and states."""
+    rnnt, geometry = random_rnnt(**config), geometry_of(config)
+    graph, _, _ = make_graphs(rnnt, geometry)
+    generator = torch.Generator().manual_seed(5)
+    singly, grouped = (Chain(graph.module, graph.states, batch=2) for _ in range(2))  # type: ignore[arg-type]
+    with torch.inference_mode():
+        for segments in (3, 1, 2, 8, 1, 5):
+            features = torch.randn(2, segments, geometry.step_length, geometry.input_dim, generator=generator)
+            expected = torch.cat([singly.step(window) for window in features.unbind(1)], dim=1)
+            torch.testing.assert_close(grouped.step(features.flatten(1, 2)), expected, rtol=0, atol=MODULE)
+            for name, found in singly.in_time_order().items():
+                np.testing.assert_allclose(found, grouped.in_time_order()[name], rtol=0, atol=MODULE, err_msg=name)
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "no-state"])

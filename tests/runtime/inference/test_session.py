@@ -145,7 +145,8 @@ def test_openvino_compiles_for_the_sizes_it_is_given(tiny_artifact: Path) -> Non
 def test_openvino_runs_sizes_that_are_ready_while_another_is_compiled(tiny_artifact: Path) -> None:
     manifest, compiling, go_on = read_manifest(tiny_artifact), Event(), Event()
     graph = manifest.variant(Variant("openvino", "fp32"))["joiner"]
-    axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
+    shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
+    axes = {name: shape.index(None) for name, shape in shapes.items()}
 
     model = openvino.Core().read_model(str(manifest.path(graph.files[0])))
 
@@ -153,7 +154,7 @@ def test_openvino_runs_sizes_that_are_ready_while_another_is_compiled(tiny_artif
         if num_rows == 6:
             compiling.set()
             assert go_on.wait(30)
-        return compile_graph(model, num_rows, axes, {}, None)
+        return compile_graph(model, num_rows, shapes, {}, None)
 
     session = OpenVinoSession(compile_slowly, (2, 6), axes)
     with ThreadPoolExecutor(2) as pool:
