@@ -18,7 +18,7 @@ from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import describe_file
-from emf.runtime.artifact.manifest import GraphSpec, Manifest, Vocabulary
+from emf.runtime.artifact.manifest import GraphSpec, Manifest, PassSpec, Vocabulary
 from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.artifact.tool_versions import tool_versions
@@ -29,6 +29,7 @@ PRECISION = "fp32"
 # Greatest deviation from PyTorch by the cache's precision: float16 keeps 11 bits of values of a few units.
 ATOL = {"float32": 1e-4, "float16": 1e-2}
 _CACHE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+DEFAULT_SEGMENTS = 8
 _TOOLS = ("emformer-deploy", "torch", "torchaudio", "onnx", "onnxscript", "onnxruntime", "openvino")
 
 
@@ -42,6 +43,7 @@ class ExportOptions:
         atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's precision.
         cache: precision of the encoder's keys and values between two steps, a key of `ATOL`.
         samples: audio for the check, mono, at the model's rate.
+        segments: segments of a stream that the encoder also takes in one pass; 1 is none.
         force: replace an existing artifact.
         progress: wraps the check's loop.
     """
@@ -51,6 +53,7 @@ class ExportOptions:
     opset: int = DEFAULT_OPSET
     atol: float | None = None
     cache: str = "float32"
+    segments: int = DEFAULT_SEGMENTS
     force: bool = False
     progress: Progress = lambda steps, _: steps
 
@@ -79,7 +82,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry, _CACHE_DTYPES[options.cache]):
+    for graph in make_graphs(source.rnnt, source.geometry, _CACHE_DTYPES[options.cache], options.segments):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)
@@ -88,7 +91,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
                 target = root / backend / PRECISION
                 target.mkdir(parents=True, exist_ok=True)
                 files = _WRITERS[backend](onnx_path, target / graph.name, metadata)
-                graphs.append(_describe(graph, backend, root, files))
+                graphs.append(_describe(graph, backend, root, files, options.segments))
     return Manifest(
         geometry=source.geometry,
         frontend=source.frontend,
@@ -118,15 +121,17 @@ _WRITERS: dict[str, Callable[[Path, Path, Mapping[str, str]], list[Path]]] = {
 }
 
 
-def _describe(graph: Graph, backend: str, root: Path, files: Sequence[Path]) -> GraphSpec:
+def _describe(graph: Graph, backend: str, root: Path, files: Sequence[Path], segments: int) -> GraphSpec:
+    inputs, outputs = graph.specs(graph.inputs)
     return GraphSpec(
         name=graph.name,
         backend=backend,
         precision=PRECISION,
         files=tuple(describe_file(root, path) for path in files),
-        inputs=graph.input_specs(),
-        outputs=graph.output_specs(),
+        inputs=inputs,
+        outputs=outputs,
         states=graph.states,
+        passes=PassSpec(segments, *graph.specs(graph.wide_inputs)) if graph.wide_inputs else None,
     )
 
 

@@ -21,7 +21,7 @@ class Option:
 
     Attributes:
         help: a full sentence.
-        kind: `int`, `float`, `str` or `Path`.
+        kind: `bool`, `int`, `float`, `str` or `Path`.
         group: heading under which commands list the flag.
         low: smallest value.
         high: greatest value.
@@ -42,6 +42,8 @@ class Option:
     @property
     def range(self) -> str:
         """The valid values in words; empty where any text will do."""
+        if self.kind is bool:
+            return "True or False"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.kind not in (int, float):
@@ -52,6 +54,8 @@ class Option:
 
     def allows(self, value: object) -> bool:
         """Whether a value lies within the bounds, is finite and of the right type."""
+        if self.kind is bool:
+            return isinstance(value, bool)
         if self.kind is Path:
             return isinstance(value, str | PathLike)
         if self.kind is str:

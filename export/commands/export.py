@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emf.export.artifact import ATOL, ExportOptions, export_artifact
+from emf.export.artifact import ATOL, DEFAULT_SEGMENTS, ExportOptions, export_artifact
 from emf.export.model import load_model
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.reference import ReferenceStep
@@ -13,6 +13,7 @@ from emf.export.parity.verification import Tie, Verification, as_document
 from emf.export.replacing import check_replaceable
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.artifact.manifest import GraphSpec
+from emf.runtime.artifact.manifest_file import MAX_SEGMENTS
 from emf.runtime.audio.features import FRONTENDS
 from emf.runtime.commands.command_line import (
     CommandParser,
@@ -82,6 +83,13 @@ def make_parser() -> CommandParser:
         default=DEFAULT_OPSET,
         help=f"Use this version of ONNX's operators. Default: {DEFAULT_OPSET}.",
     )
+    graphs.add_argument(
+        "--segments",
+        type=bounded(int, 1, MAX_SEGMENTS),
+        default=DEFAULT_SEGMENTS,
+        help="Let the encoder also take this many segments of a stream in one pass, which is faster where the audio is "
+        f"there already; 1 leaves it out. Default: {DEFAULT_SEGMENTS}.",
+    )
     check = parser.add_argument_group("check against PyTorch")
     check.add_argument(
         "--atol",
@@ -119,7 +127,16 @@ def _work(options: argparse.Namespace) -> Outcome:
     manifest, verification = export_artifact(
         source,
         options.out,
-        ExportOptions(options.backends, samples, options.opset, options.atol, options.cache, options.force, _steps),
+        ExportOptions(
+            options.backends,
+            samples,
+            options.opset,
+            options.atol,
+            options.cache,
+            options.segments,
+            options.force,
+            _steps,
+        ),
     )
     rows = [_row(graph, verification) for graph in manifest.graphs]
     document = {

@@ -21,9 +21,9 @@ class EncoderGraph(nn.Module):
 
     Inputs: `features` (n, N * (segment + right context), input_dim), the windows of N steps one after another, and
     the tensors of `EncoderStates`.
-    Outputs: `encoding` (n, N * frames, encoding_dim) and `new_` of every state; the rings' hold only
-    the new entries. The cache may be kept in float16, half the bytes of a stream's state; arithmetic is
-    float32 all the same.
+    Outputs: `encoding` (n, N * frames, encoding_dim) and `new_` of every state; the rings' hold only the new entries,
+    of a pass perhaps more than the ring: then the last ones count. The cache may be kept in float16, half the bytes
+    of a stream's state; arithmetic is float32 all the same.
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer` and `forward`.
     """
 
@@ -99,14 +99,15 @@ class EncoderGraph(nn.Module):
         output = x
         if memories is not None:
             # The summaries, which become the next layer's memories, attend to everything but memory.
-            summaries, end = query[:, :, length : length + segments], length + segments
+            summaries, rest = query[:, :, length : length + segments], slice(length + segments, None)
             output = attention.attend(summaries, keys, values, masks.of_summaries).view(x.shape[0], -1, x.shape[2])
-            keys, values = torch.cat([keys, key[:, :, end:]], dim=2), torch.cat([values, value[:, :, end:]], dim=2)
+            keys, values = torch.cat([keys, key[:, :, rest]], dim=2), torch.cat([values, value[:, :, rest]], dim=2)
         # Added to rows, not to streams and frames, OpenVINO 2026.4 crashes as it compiles some sizes of this graph.
         x = attention.attend(query[:, :, :length], keys, values, masks.of_rows).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
-        kept = max(frames - self.geometry.left_context_length, 0)
-        new_cache = key[:, :, kept : segments * frames], value[:, :, kept : segments * frames]
+        left, end = self.geometry.left_context_length, segments * frames
+        begin = end - left if frames > left else 0
+        new_cache = key[:, :, begin:end], value[:, :, begin:end]
         if memories is None:
             return x, new_cache, x
         return x, new_cache, torch.tanh(output) if attention.tanh_on_mem else torch.clamp(output, min=-10, max=10)

@@ -6,7 +6,7 @@ or state shape comes from anywhere else.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,8 +15,6 @@ from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import ArtifactError
 
 GRAPH_NAMES = ("encoder", "predictor", "joiner")
-SEGMENTS = "encoder_segments"
-"""Optional: the encoder for several segments of a stream in one pass, of the same files."""
 Shape: TypeAlias = tuple[int | None, ...]
 
 
@@ -39,8 +37,8 @@ class StateSpec:
     """How an output of one step becomes an input of the next.
 
     `update` is `replace` (the output is the next input) or `ring` (the output holds only the
-    new entries of `axis`; they overwrite the oldest ones, position (steps x new) modulo capacity).
-    Attention does not depend on the order of cached frames, so a ring is as exact as a shift.
+    new entries of `axis`; they overwrite the oldest ones: entry k of the stream stands at k modulo
+    capacity). Attention does not depend on the order of cached frames, so a ring is as exact as a shift.
     """
 
     input: str
@@ -59,8 +57,27 @@ class FileSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PassSpec:
+    """The tensors of a graph that takes several segments of a stream in one pass instead of one.
+
+    Attributes:
+        segments: in the pass.
+        inputs: the graph's inputs for so many segments.
+        outputs: the graph's outputs for so many segments; a ring's may hold more entries than the ring, of which the
+            last ones count.
+    """
+
+    segments: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """One graph of one variant: the file a backend opens first, all its files, its tensors and states."""
+    """One graph of one variant: the file a backend opens first, all its files, its tensors and states.
+
+    `passes` is there if the graph, an encoder's, also takes several segments of a stream in one pass.
+    """
 
     name: str
     backend: str
@@ -70,11 +87,18 @@ class GraphSpec:
     outputs: tuple[TensorSpec, ...]
     states: tuple[StateSpec, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    passes: PassSpec | None = None
 
     @property
     def bytes(self) -> int:
         """Size of all files of the graph."""
         return sum(file.bytes for file in self.files)
+
+    def over_segments(self) -> "GraphSpec | None":
+        """The graph as it takes several segments in one pass; `None` if it does not."""
+        if self.passes is None:
+            return None
+        return replace(self, inputs=self.passes.inputs, outputs=self.passes.outputs, passes=None)
 
     @property
     def variant(self) -> Variant:

@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 from emf.runtime.artifact.confidence import MAX_OFFSET, MAX_SLOPE, MIN_SLOPE, ConfidenceCurve
 from emf.runtime.artifact.files import check_present, write_whole
@@ -17,6 +17,8 @@ from emf.runtime.artifact.manifest import (
     Geometry,
     GraphSpec,
     Manifest,
+    PassSpec,
+    Shape,
     StateSpec,
     TensorSpec,
     Vocabulary,
@@ -30,7 +32,7 @@ MAX_DIMENSION = 2**24
 MAX_ELEMENTS = 2**28
 MAX_PATH_BYTES = 255
 DTYPES = ("float32", "float16", "int64", "int32")
-Shape: TypeAlias = tuple[int | None, ...]
+MAX_SEGMENTS = 64
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:
@@ -146,6 +148,19 @@ def _parse_tensor(fields: JsonFields) -> TensorSpec:
     return TensorSpec(fields.text("name"), fields.choice("dtype", DTYPES), shape)
 
 
+def _parse_tensors(fields: JsonFields, key: str) -> tuple[TensorSpec, ...]:
+    return tuple(_parse_tensor(tensor) for tensor in fields.list_of_fields(key))
+
+
+def _parse_passes(fields: JsonFields) -> PassSpec | None:
+    """Optional: artifacts of `--segments 1`, and those of before, have none."""
+    if not fields.has("passes") or fields.is_null("passes"):
+        return None
+    passes = fields.fields("passes")
+    segments = passes.integer("segments", 2, MAX_SEGMENTS)
+    return PassSpec(segments, _parse_tensors(passes, "inputs"), _parse_tensors(passes, "outputs"))
+
+
 def _parse_state(fields: JsonFields) -> StateSpec:
     update = fields.choice("update", ("replace", "ring"))
     return StateSpec(fields.text("input"), fields.text("output"), update, fields.integer("axis", 0, 8))
@@ -157,10 +172,11 @@ def _parse_graph(fields: JsonFields) -> GraphSpec:
         backend=fields.text("backend"),
         precision=fields.text("precision"),
         files=tuple(_parse_file(file) for file in fields.list_of_fields("files")),
-        inputs=tuple(_parse_tensor(tensor) for tensor in fields.list_of_fields("inputs")),
-        outputs=tuple(_parse_tensor(tensor) for tensor in fields.list_of_fields("outputs")),
+        inputs=_parse_tensors(fields, "inputs"),
+        outputs=_parse_tensors(fields, "outputs"),
         states=tuple(_parse_state(state) for state in fields.list_of_fields("states")),
         properties={key: str(value) for key, value in fields.mapping("properties").items()},
+        passes=_parse_passes(fields),
     )
     inputs = {tensor.name: tensor.shape for tensor in graph.inputs}
     outputs = {tensor.name: tensor.shape for tensor in graph.outputs}
@@ -216,4 +232,27 @@ def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: JsonFields) -> 
         fields.require(shapes.get(name) == shape, f"{graph.name}: {name} must have shape {shape}")
     found, wanted = sorted(t.name for t in graph.inputs), sorted([*inputs, *(s.input for s in graph.states)])
     fields.require(found == wanted, f"{graph.name}: expected the inputs {wanted}, found {found}")
+    if graph.passes is not None:
+        _check_passes(graph, graph.passes, fields)
     fields.require(graph.name != "predictor" or len(graph.states) == 1, "the predictor must have one state")
+
+
+def _check_passes(graph: GraphSpec, passes: PassSpec, fields: JsonFields) -> None:
+    """A pass must take and give what so many steps do: features and encodings of that length, and the same states."""
+    fields.require(graph.name == "encoder", f"passes belong to the encoder, not to the {graph.name}")
+    rings = {state.output: state for state in graph.states if state.update == "ring"}
+    states = {name for state in graph.states for name in (state.input, state.output)} - set(rings)
+    sizes = {tensor.name: tensor.shape for tensor in graph.inputs}
+    for single, wide in ((graph.inputs, passes.inputs), (graph.outputs, passes.outputs)):
+        kinds = [(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in wide]
+        expected = [(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in single]
+        fields.require(kinds == expected, f"{graph.name}: passes must have the tensors {expected}")
+        for one, many in zip(single, wide, strict=True):
+            shape, ring = list(one.shape), rings.get(one.name)
+            axis = None if one.name in states else 1 if ring is None else ring.axis
+            if axis is not None:
+                shape[axis] = (shape[axis] or 0) * passes.segments
+            if axis is not None and ring is not None:
+                capacity, found = sizes[ring.input][axis] or 0, many.shape[axis] or 0
+                shape[axis] = max(min(shape[axis] or 0, capacity), found)
+            fields.require(many.shape == tuple(shape), f"{graph.name}: {one.name} of passes must have shape {shape}")

@@ -31,6 +31,10 @@ def add_option_flags(parser: CommandParser, options: type, omit: Collection[str]
             continue
         if stated.group not in groups:
             groups[stated.group] = parser.add_argument_group(f"{heading}{stated.group}")
+        if stated.kind is bool:
+            help = f"{stated.help} Default: {default_of(field, stated)}."
+            groups[stated.group].add_argument(flag_of(name), action="store_true", default=argparse.SUPPRESS, help=help)
+            continue
         groups[stated.group].add_argument(
             flag_of(name),
             type=_parse(stated),

@@ -88,7 +88,8 @@ def _work(options: argparse.Namespace, output: Output) -> Status:
     try:
         for batch in progress(batches, len(batches), "transcribing", "batch"):
             recordings = [(paths[place], _audio(paths[place], options, live)) for place in batch]
-            found, seconds = transcribe_each(recognizer, recordings, _partial_text(options.partial))
+            partial_text = _partial_text(options.partial)
+            found, seconds = transcribe_each(recognizer, recordings, partial_text, is_live(paths[batch[0]]))
             if options.partial and sys.stderr.isatty():
                 show("\n")
             results.add(batch, found, seconds, form)

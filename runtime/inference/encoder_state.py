@@ -93,25 +93,27 @@ class EncoderState:
             restored.written[state.name] = steps * state.entries_per_step
         return restored
 
-    def write(self, outputs: Arrays, row: int) -> None:
-        """Take over what a step of a batch gave for the stream in this row."""
+    def write(self, outputs: Arrays, row: int, segments: int = 1) -> None:
+        """Take over what a pass over so many segments of a batch of streams gave for the stream in this row."""
         for state in self.layout:
             new = batch_rows(outputs[state.spec.output], state.batch_axis, row, row + 1)
             if state.spec.update == "replace":
                 self.arrays[state.name] = new.copy()
             else:
-                self._write_ring(state, new)
+                self._write_ring(state, new, segments)
 
-    def _write_ring(self, state: StateTensor, new: Array) -> None:
-        """Overwrite the oldest entries."""
+    def _write_ring(self, state: StateTensor, new: Array, segments: int) -> None:
+        """Overwrite the oldest entries. Of a pass, the last entries that the ring has room for are written."""
         ring = np.moveaxis(self.arrays[state.name], state.spec.axis, 0)
-        entries = np.moveaxis(new, state.spec.axis, 0)
-        capacity, count = len(ring), len(entries)
-        begin = self.written[state.name] % capacity
+        written = segments * state.entries_per_step
+        capacity = len(ring)
+        count = min(written, capacity)
+        entries = np.moveaxis(new, state.spec.axis, 0)[-count:]
+        self.written[state.name] += written
+        begin = (self.written[state.name] - count) % capacity
         first = min(count, capacity - begin)
         ring[begin : begin + first] = entries[:first]
         ring[: count - first] = entries[first:]
-        self.written[state.name] += count
 
     def in_time_order(self, name: str) -> Array:
         """A tensor with its ring unrolled, oldest entries first."""

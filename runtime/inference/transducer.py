@@ -15,21 +15,23 @@ from emf.runtime.inference.encoder_state import EncoderState, state_layout
 from emf.runtime.inference.home_process import HomeProcess
 from emf.runtime.inference.instrument import Instrument
 from emf.runtime.inference.saturation import warn_of_saturation
-from emf.runtime.inference.session import LoadedGraph, Session, load_graph, open_session
+from emf.runtime.inference.session import LoadedGraph, Session, load_graph, open_session, session_options
 from emf.runtime.inference.state_batch import StateBatcher
 from emf.runtime.search.model import Joined
 
 _STREAMS = (1, 4, 16)
 """Streams that the encoder is prepared for; larger blocks gain little and take much more memory."""
+_STREAMS_OF_A_PASS = (1,)
+"""Streams in a pass over several segments: more gain nothing, a pass has rows enough."""
 _MOST_HYPOTHESES = 80
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedStep:
-    """What a step of the encoder gave for a batch of streams, whose states are still as they were.
+    """What a pass of the encoder gave for a batch of streams, whose states are still as they were.
 
     Attributes:
-        encodings: shape (n, frames_per_step, encoding_dim).
+        encodings: shape (n, segments, frames_per_step, encoding_dim).
         blocks: the streams' states as they were cut into blocks, and each block's outputs.
     """
 
@@ -40,7 +42,7 @@ class EncodedStep:
         """Advance the states."""
         for states, outputs in self.blocks:
             for row, state in enumerate(states):
-                state.write(outputs, row)
+                state.write(outputs, row, self.encodings.shape[1])
 
 
 class Transducer:
@@ -52,12 +54,24 @@ class Transducer:
         graphs: Mapping[str, GraphSpec],
         sessions: Mapping[str, Session],
         num_threads: int = 1,
+        passes: Session | None = None,
     ) -> None:
-        """Take open sessions for `encoder`, `predictor` and `joiner`; `num_threads` lay out large batches."""
+        """Take open sessions for `encoder`, `predictor` and `joiner`.
+
+        Args:
+            manifest: of the artifact.
+            graphs: of the variant.
+            sessions: of the graphs.
+            num_threads: threads that lay out large batches.
+            passes: the encoder for several segments of a stream in one pass.
+        """
         self.manifest = manifest
         self.graphs = graphs
         self.blank_id = manifest.vocabulary.blank_id
         self._encoder, self._predictor, self._joiner = (sessions[name] for name in GRAPH_NAMES)
+        self._passes = passes
+        wide = graphs["encoder"].passes
+        self.segments = 1 if passes is None or wide is None else wide.segments
         self._state_layout = state_layout(graphs["encoder"])
         self._batcher = StateBatcher(num_threads)
         self._home = HomeProcess() if num_threads > 1 else None
@@ -90,12 +104,17 @@ class Transducer:
         Returns:
             Encodings, shape (n, frames_per_step, encoding_dim).
         """
-        step = self.encode_step(features, states)
+        step = self.encode_segments(features[:, None], states)
         step.commit()
-        return step.encodings
+        return step.encodings[:, 0]
 
-    def encode_step(self, features: FloatArray, states: Sequence[EncoderState]) -> EncodedStep:
-        """As `encode`, but the states stay as they are until the step is committed.
+    def encode_segments(self, features: FloatArray, states: Sequence[EncoderState]) -> EncodedStep:
+        """One pass of the encoder for n streams; their states stay as they are until it is committed.
+
+        Args:
+            features: shape (n, segments, segment_length + right_context_length, input_dim), for one segment or for
+                `self.segments`.
+            states: one a stream.
 
         Raises:
             UsageError: the model has several threads, and this process was forked from the one that opened it.
@@ -104,15 +123,19 @@ class Transducer:
             self._home.check("a recognizer of several threads")
         wanted = ["encoding", *(tensor.spec.output for tensor in self._state_layout)]
         blocks: list[tuple[Sequence[EncoderState], dict[str, Array]]] = []
+        count, segments, length, dim = features.shape
+        session = self._encoder if segments == 1 or self._passes is None else self._passes
+        windows = features.reshape(count, segments * length, dim)
         begin = 0
-        for num_rows in self._encoder.blocks(len(states)):
+        for num_rows in session.blocks(len(states)):
             owners = states[begin : begin + num_rows]
             with self._batcher.batch(owners, num_rows) as arrays:
-                inputs = {"features": padded(features[begin : begin + num_rows], num_rows), **arrays}
-                blocks.append((owners, self._encoder.run(inputs, wanted)))
+                inputs = {"features": padded(windows[begin : begin + num_rows], num_rows), **arrays}
+                blocks.append((owners, session.run(inputs, wanted)))
             begin += num_rows
         encodings = [_float(outputs["encoding"])[: len(owners)] for owners, outputs in blocks]
-        return EncodedStep(np.concatenate(encodings), blocks)
+        whole = np.concatenate(encodings)
+        return EncodedStep(whole.reshape(count, segments, -1, whole.shape[2]), blocks)
 
     def predict(self, tokens: IdArray, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """One token further for n hypotheses; see `Model.predict`."""
@@ -176,9 +199,14 @@ def open_transducer(
     graphs = manifest.variant(variant)
     warn_of_saturation(manifest, variant)
     sessions: dict[str, Session] = {}
+    passes: Session | None = None
     for name in GRAPH_NAMES:
-        source = None if loaded is None else loaded[name]
+        source = load_graph(manifest, graphs[name]) if loaded is None else loaded[name]
         session = open_session(manifest, graphs[name], num_threads, cache_dir, sizes[name], source)
         sessions[name] = session if instrument is None else instrument.around_session(name, session)
+        wide = graphs[name].over_segments()
+        if wide is not None:
+            session = source.reshaped(session, session_options(wide, num_threads, cache_dir, _STREAMS_OF_A_PASS))
+            passes = session if instrument is None else instrument.around_session(name, session)
     sessions["joiner"].warm_up(beam_width * manifest.geometry.frames_per_step)
-    return Transducer(manifest, graphs, sessions, num_threads)
+    return Transducer(manifest, graphs, sessions, num_threads, passes)

@@ -66,6 +66,12 @@ class RecognizerOptions:
         unset="the frontend's own",
         group="audio",
     )
+    catch_up: bool = option(
+        False,
+        "Let the encoder take several segments in one pass where a live stream is that far behind, as it does with "
+        "files. In INT8 the text may then depend on when the audio came.",
+        group="search",
+    )
     num_threads: int | None = option(
         None,
         "Use this many threads.",

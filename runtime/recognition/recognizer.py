@@ -81,6 +81,7 @@ class Recognizer:
         stable_delay: float | None = _DEFAULTS.stable_delay,
         frontend: str | None = _DEFAULTS.frontend,
         tail_padding: float | None = _DEFAULTS.tail_padding,
+        catch_up: bool = _DEFAULTS.catch_up,
         num_threads: int | None = _DEFAULTS.num_threads,
         cache_dir: str | Path | None = _DEFAULTS.cache_dir,
         phrases: Mapping[str, float] | None = None,
@@ -116,6 +117,7 @@ class Recognizer:
             stable_delay=stable_delay,
             frontend=frontend,
             tail_padding=tail_padding,
+            catch_up=catch_up,
             num_threads=num_threads,
             cache_dir=cache_dir,
         )
@@ -177,6 +179,7 @@ class Recognizer:
         phrases: Mapping[str, float] | None = None,
         language_model: LanguageModel | None = None,
         endpoint: EndpointRules | None = None,
+        recording: bool = False,
     ) -> Stream:
         """A new stream; `phrases`, `language_model` and `endpoint`, where given, replace the recognizer's for it.
 
@@ -184,7 +187,9 @@ class Recognizer:
             UsageError: a phrase cannot be written with the model's pieces, or the language model is of no use.
         """
         search = self._guided(phrases, language_model)
-        return Stream(self.settings, StreamState(self.transducer.initial_encoder_state(), search), endpoint)
+        in_passes = recording and self.settings.segments > 1
+        state = StreamState(self.transducer.initial_encoder_state(), search, in_passes=in_passes)
+        return Stream(self.settings, state, endpoint)
 
     def restore_stream(
         self, blob: bytes, allow_other_precision: bool = False, language_model: LanguageModel | None = None

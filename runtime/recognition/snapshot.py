@@ -17,7 +17,7 @@ from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.recognition.packed_arrays import pack, unpack
 from emf.runtime.recognition.snapshot_guidance import describe_language_model, describe_phrases, read_guidance
 from emf.runtime.recognition.stream_settings import StreamSettings
-from emf.runtime.recognition.stream_state import StreamClock, StreamState
+from emf.runtime.recognition.stream_state import Encodings, StreamClock, StreamState
 from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis, SearchState
 
@@ -43,6 +43,8 @@ def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
         "resampler": [resampler.source_rate, resampler.consumed, resampler.produced] if resampler else [],
         **describe_language_model(search.guidance, places),
     }
+    if state.in_passes or state.ahead:
+        header |= {"in_passes": state.in_passes, "ahead": len(state.ahead)}
     disputed = sum((h.emissions for h in hypotheses), Emissions())
     arrays: dict[str, Array] = {
         "samples": state.audio.samples,
@@ -53,6 +55,8 @@ def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
         "beam_predictions": np.stack([h.prediction for h in hypotheses]),
         "beam_states": np.stack([h.state for h in hypotheses]),
     }
+    if state.ahead:
+        arrays["ahead"] = np.stack(state.ahead)
     arrays |= {f"encoder.{name}": array for name, array in state.encoder.arrays.items()}
     return pack(header, arrays)
 
@@ -117,13 +121,16 @@ class _Restoring:
         search = self._search(clock)
         encoder = {name.removeprefix("encoder."): array for name, array in self.arrays.items()}
         audio, resampler = self._audio(clock)
+        ahead = self._ahead(clock, audio)
         return StreamState(
-            encoder=EncoderState.after(clock.step, self.start.encoder.layout, encoder),
+            encoder=EncoderState.after(clock.step + len(ahead), self.start.encoder.layout, encoder),
             search=search,
             audio=audio,
             resampler=resampler,
             emitted=self._emitted(clock, search),
             clock=clock,
+            ahead=ahead,
+            in_passes=self.header.has("in_passes") and self.header.flag("in_passes"),
         )
 
     def _require(self, condition: bool, message: str) -> None:
@@ -147,6 +154,16 @@ class _Restoring:
         decoded = clock.step == 0 or extractor.is_ready(audio, clock.step - 1)
         self._require(decoded, f"there was never audio for {clock.step} steps")
         return audio, resampler
+
+    def _ahead(self, clock: StreamClock, audio: SampleBuffer) -> Encodings:
+        """The encodings of segments that the encoder has taken, and the search has not."""
+        count = self.header.integer("ahead") if self.header.has("ahead") else 0
+        if not count:
+            return ()
+        heard = self.settings.extractor.is_ready(audio, clock.step + count - 1)
+        self._require(heard, f"there was never audio for {count} steps more")
+        shape = (count, self.settings.frames_per_step, *self.start.search.best.prediction.shape)
+        return tuple(self._floats("ahead", shape))
 
     def _search(self, clock: StreamClock) -> SearchState:
         committed, frames = self.header.integer("num_committed"), self.header.integer("num_frames")

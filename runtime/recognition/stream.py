@@ -84,8 +84,30 @@ class Stream:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the audio of a whole step is there."""
-        return self.settings.extractor.is_ready(self.state.audio, self.state.clock.step)
+        """Whether there is something to decode: a segment whose encodings or audio are there, or enough for a pass."""
+        if self.state.ahead or self._has_segments(self.settings.segments if self.state.in_passes else 1):
+            return True
+        return self.state.audio.finished and self._has_segments(1)
+
+    @property
+    def is_in_passes(self) -> bool:
+        """Whether the encoder takes several segments at once: a recording, or audio that was whole from the start.
+
+        Passes begin at the first segment or never: in INT8 a pass rounds otherwise than single steps do, and what a
+        recording says must not depend on when it is asked.
+        """
+        state = self.state
+        return state.in_passes or (self.settings.segments > 1 and not state.clock.step and state.audio.finished)
+
+    @property
+    def takes_pass(self) -> bool:
+        """Whether the encoder takes the next segments in one pass; else it takes one."""
+        segments = self.settings.segments
+        return segments > 1 and (self.is_in_passes or self.settings.catch_up) and self._has_segments(segments)
+
+    def _has_segments(self, count: int) -> bool:
+        """Whether the audio of so many segments is there, or has ended in the last of them."""
+        return self.settings.extractor.is_ready(self.state.audio, self.state.clock.step + count - 1)
 
     @property
     def is_final(self) -> bool:

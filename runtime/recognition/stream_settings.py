@@ -20,6 +20,8 @@ class StreamSettings:
         tail_padding: silence to append when the audio ends, seconds.
         stable_frames: encoder frames after which a disputed token is settled; `None` is never.
         identity: what a snapshot can be restored into.
+        segments: segments of a stream that the encoder can take in one pass.
+        catch_up: it does so with every stream that is that far behind.
     """
 
     extractor: FeatureExtractor
@@ -28,6 +30,8 @@ class StreamSettings:
     tail_padding: float
     stable_frames: int | None
     identity: Mapping[str, str]
+    segments: int = 1
+    catch_up: bool = False
 
 
 def stream_settings(
@@ -55,4 +59,11 @@ def stream_settings(
             "precision": options.variant(manifest).precision,
             "frontend": mode,
         },
+        segments=_segments(manifest, options),
+        catch_up=options.catch_up,
     )
+
+
+def _segments(manifest: Manifest, options: RecognizerOptions) -> int:
+    passes = manifest.variant(options.variant(manifest))["encoder"].passes
+    return 1 if passes is None else passes.segments

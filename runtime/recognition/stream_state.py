@@ -1,9 +1,11 @@
 """Everything that a recognizer must remember of a stream, as one value with one owner."""
 
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
+from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.resampler import Resampler
 from emf.runtime.audio.sample_buffer import SampleBuffer
 from emf.runtime.inference.encoder_state import EncoderState
@@ -27,6 +29,10 @@ class StreamClock:
     segment_start: int = 0
 
 
+Encodings: TypeAlias = tuple[FloatArray, ...]
+"""Of one or several segments, each of shape (frames, encoding_dim)."""
+
+
 @dataclass(slots=True)
 class StreamState:
     """The state of one stream. Its owner is the only one to change it.
@@ -34,12 +40,14 @@ class StreamState:
     One thread may append to `audio` while another decodes; all else belongs to the thread that decodes.
 
     Attributes:
-        encoder: keys and values of the past.
+        encoder: keys and values of the past, that of the segments in `ahead` included.
         search: hypotheses.
         audio: samples that are not consumed yet, at the model's rate.
         resampler: brings audio to the model's rate; `None` before the first audio.
         emitted: tokens of the segment that all hypotheses agree on.
         clock: steps and segments.
+        ahead: the next segments' encodings, where the encoder has taken several segments in one pass.
+        in_passes: the encoder takes several segments of this stream in one pass, from its first segment on.
     """
 
     encoder: EncoderState
@@ -48,6 +56,8 @@ class StreamState:
     resampler: Resampler | None = None
     emitted: Emissions = NOTHING
     clock: StreamClock = StreamClock()
+    ahead: Encodings = ()
+    in_passes: bool = False
 
     def advance(self, search: SearchState, stable_frames: int | None) -> None:
         """Take the search's result of a step, and keep what all hypotheses agree on.

@@ -112,10 +112,19 @@ def transcribe_recordings(
 
 
 def transcribe_each(
-    recognizer: Recognizer, recordings: Sequence[tuple[Path, Blocks]], on_partial: OnPartial | None = None
+    recognizer: Recognizer,
+    recordings: Sequence[tuple[Path, Blocks]],
+    on_partial: OnPartial | None = None,
+    live: bool = False,
 ) -> tuple[list[Transcription | Failure], float]:
-    """As `transcribe_recordings`, but a recording that cannot be read leaves the others alone."""
-    all_recordings = [_Recording(path, iter(blocks), recognizer.create_stream()) for path, blocks in recordings]
+    """As `transcribe_recordings`, but a recording that cannot be read leaves the others alone.
+
+    `live` audio is decoded as soon as it has come, a segment at a time.
+    """
+    streams = [recognizer.create_stream(recording=not live) for _ in recordings]
+    all_recordings = [
+        _Recording(path, iter(blocks), stream) for (path, blocks), stream in zip(recordings, streams, strict=True)
+    ]
     active = list(all_recordings)
     spent = 0.0
     while active:

@@ -114,7 +114,7 @@ def test_lengths_that_torchaudio_cannot_stream(segment: int, right: int, stride:
 def test_geometry_is_that_of_the_model(name: str) -> None:
     geometry = geometry_of(CONFIGS[name])
     (encoder, _, joiner) = make_graphs(random_rnnt(**CONFIGS[name]), geometry)
-    outputs = {spec.name: spec.shape for spec in (*encoder.output_specs(), *joiner.output_specs())}
+    outputs = {spec.name: spec.shape for spec in (*encoder.specs(encoder.inputs)[1], *joiner.specs(joiner.inputs)[1])}
     assert outputs["encoding"] == (None, geometry.frames_per_step, geometry.encoding_dim)
     assert outputs["logits"] == (None, geometry.num_symbols - 1)
 

@@ -160,8 +160,7 @@ def test_joiner(num_symbols: int, temperature: float) -> None:
 def test_specs_describe_the_tensors(name: str) -> None:
     geometry = geometry_of(CONFIGS[name])
     for graph in make_graphs(random_rnnt(**CONFIGS[name]), geometry):
-        inputs = {spec.name: spec for spec in graph.input_specs()}
-        outputs = {spec.name: spec for spec in graph.output_specs()}
+        inputs, outputs = ({spec.name: spec for spec in specs} for specs in graph.specs(graph.inputs))
         for spec in (*inputs.values(), *outputs.values()):
             assert spec.shape[0] is None
             assert all(size is not None for size in spec.shape[1:])

@@ -39,7 +39,7 @@ def next_chunk(stream: Stream) -> FloatArray:
     """Features of the next step, after which the stream goes on without a model."""
     extractor, state = stream.settings.extractor, stream.state
     features = extractor.extract(state.audio, state.clock.step)
-    DecodedStep([stream], EncodedStep(features, []), [EMPTY]).commit()
+    DecodedStep([stream], [EncodedStep(features[None, None], [])], [(features,)], [EMPTY]).commit()
     return features
 
 
