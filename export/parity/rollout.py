@@ -10,6 +10,7 @@ from emf.export.parity.reference import ReferenceStep
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.errors import ToleranceError
+from emf.runtime.inference.encoder_state import EncoderState
 from emf.runtime.inference.transducer import Transducer
 from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.recognition.stream import Stream
@@ -42,10 +43,46 @@ class FeatureRollout:
         place = f"chunk {index}"
         encoding = self.transducer.encode(step.features[None], [self._state])[0]
         self.deviations.compare("encoder.encoding", encoding, step.encoding, place)
-        for name, expected in step.states.items():
-            found = self._state.in_time_order(name).astype(np.float32)
-            self.deviations.compare(f"encoder.{name}", found, expected, place)
+        _compare_states(self.deviations, self._state, step, place)
         self.beams.follow(encoding, step, index)
+
+
+def _compare_states(deviations: Deviations, state: EncoderState, step: ReferenceStep, place: str) -> None:
+    for name, expected in step.states.items():
+        deviations.compare(f"encoder.{name}", state.in_time_order(name).astype(np.float32), expected, place)
+
+
+class PassRollout:
+    """One backend that takes several segments in one pass: after some single steps, passes for as long as they fill.
+
+    Attributes:
+        transducer: the backend's graphs.
+        deviations: of its tensors.
+    """
+
+    def __init__(self, transducer: Transducer, deviations: Deviations, lead: int) -> None:
+        """Begin with `lead` single steps."""
+        self.transducer, self.deviations, self._lead = transducer, deviations, lead
+        self._state = transducer.initial_encoder_state()
+        self._steps: list[ReferenceStep] = []
+
+    def follow(self, step: ReferenceStep, index: int) -> None:
+        """Take the chunk of `step`; if it completes a pass, compare the pass' encodings and the state behind it.
+
+        Raises:
+            ToleranceError: naming the first tensor that leaves the tolerance.
+        """
+        self._steps.append(step)
+        count = 1 if index < self._lead else self.transducer.segments
+        if len(self._steps) < count:
+            return
+        place = f"the pass of {count} chunks that ends with chunk {index}"
+        found = self.transducer.encode_segments(np.stack([one.features for one in self._steps])[None], [self._state])
+        found.commit()
+        expected = np.stack([one.encoding for one in self._steps])
+        self.deviations.compare("encoder.encoding", found.encodings[0], expected, place)
+        _compare_states(self.deviations, self._state, step, place)
+        self._steps = []
 
 
 class WaveformRollout:

@@ -7,7 +7,7 @@ from emf.export.model import SourceModel
 from emf.export.parity.beam_follower import BeamFollower
 from emf.export.parity.deviations import Deviations
 from emf.export.parity.reference import Reference, ReferenceStep
-from emf.export.parity.rollout import FeatureRollout, WaveformRollout
+from emf.export.parity.rollout import FeatureRollout, PassRollout, WaveformRollout
 from emf.export.parity.token_chain import follow_tokens
 from emf.export.parity.verification import Verification, WaveformVerification
 from emf.runtime.arrays import FloatArray
@@ -23,6 +23,8 @@ from emf.runtime.search.run import Advance, advance
 _LOGGER = logging.getLogger(__name__)
 
 BEAM_WIDTH = 10
+_LEADS = (0, 1, 3)
+"""Single steps before the first pass over several segments: passes begin at other places of the states' rings."""
 Progress = Callable[[Iterable[ReferenceStep], int], Iterable[ReferenceStep]]
 
 
@@ -61,6 +63,9 @@ def verify(
         return BeamFollower(source, transducer, beam_width, search)
 
     rollouts = [FeatureRollout(t, Deviations(t.variant.backend, atol), follower(t)) for t in transducers]
+    passes = [
+        PassRollout(r.transducer, r.deviations, lead) for r in rollouts if r.transducer.segments > 1 for lead in _LEADS
+    ]
     waveforms = [WaveformRollout(manifest, t, follower(t), samples) for t in transducers] if from_waveform else []
     reference = Reference(source, beam_width)
     extractor = WindowedFeatures(manifest.frontend, manifest.geometry)
@@ -73,6 +78,8 @@ def verify(
         for rollout in rollouts:
             rollout.deviations.compare("features", features, last.exact_features, f"chunk {index}")
             rollout.follow(last, index)
+        for one in passes:
+            one.follow(last, index)
         for waveform in waveforms:
             waveform.follow(last, index)
         encodings.append(last.encoding[0])

@@ -28,8 +28,10 @@ def weight_layers(model: openvino.Model) -> list[str]:
 
 
 def activation_products(model: openvino.Model) -> list[str]:
-    """Nodes that multiply two activations, as attention does."""
-    return [op.get_friendly_name() for op in _products(model) if not _reads_constant(op)]
+    """Nodes that multiply two activations, as attention does; OpenVINO may have made one node of both products."""
+    attentions = [op for op in model.get_ordered_ops() if op.get_type_name() == "ScaledDotProductAttention"]
+    products = [op for op in _products(model) if not _reads_constant(op)]
+    return [op.get_friendly_name() for op in (*products, *attentions)]
 
 
 def _products(model: openvino.Model) -> list[Any]:

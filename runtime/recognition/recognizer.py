@@ -17,8 +17,7 @@ from emf.runtime.guidance.fusion import LanguageModel
 from emf.runtime.guidance.guidance import Guidance
 from emf.runtime.guidance.preparation import Preparation
 from emf.runtime.inference.instrument import Instrument
-from emf.runtime.inference.session import PARALLEL_BACKENDS
-from emf.runtime.inference.transducer import Transducer, load_graphs, open_transducer
+from emf.runtime.inference.transducer import Transducer
 from emf.runtime.recognition.batch_step import DecodedStep, decode_step
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.options import RecognizerOptions
@@ -28,7 +27,7 @@ from emf.runtime.recognition.snapshot import restore_snapshot
 from emf.runtime.recognition.stream import Stream, require_stream
 from emf.runtime.recognition.stream_settings import StreamSettings, stream_settings
 from emf.runtime.recognition.stream_state import StreamState
-from emf.runtime.recognition.thread_crew import ThreadCrew
+from emf.runtime.recognition.thread_crew import ThreadCrew, open_with_crew
 from emf.runtime.recognition.transcript import Spelling, Transcript
 from emf.runtime.search.hypothesis import SearchState
 from emf.runtime.search.methods import check_guidance, end_words
@@ -144,23 +143,9 @@ class Recognizer:
         """As `load`, with the options as one value."""
         require(endpoint, (EndpointRules, NoneType), "EndpointRules for endpoints")
         manifest = read_manifest(artifact)
-        variant = options.variant(manifest)
-        open_model = partial(
-            open_transducer,
-            manifest,
-            variant,
-            # Absolute: OpenVINO uses it again when it meets a new size of batch, wherever the process is by then.
-            cache_dir=None if options.cache_dir is None else Path(options.cache_dir).absolute(),
-            beam_width=options.hypotheses,
-        )
         settings = stream_settings(manifest, options, instrument)
         tokens = load_tokens(manifest)
-        crew = None
-        if variant.backend in PARALLEL_BACKENDS and options.threads > 1 and instrument is None:
-            # Read once: the crew opens later what is opened now, whatever has become of the folder.
-            open_model = partial(open_model, loaded=load_graphs(manifest, variant))
-            crew = ThreadCrew(options.threads, partial(open_model, num_threads=1))
-        transducer = open_model(num_threads=options.threads, instrument=instrument)
+        transducer, crew = open_with_crew(manifest, options, instrument)
         recognizer = cls(transducer, tokens, settings, options.search_options(manifest), endpoint, crew)
         recognizer._start = recognizer._guided(phrases, language_model)
         return recognizer
@@ -183,12 +168,15 @@ class Recognizer:
     ) -> Stream:
         """A new stream; `phrases`, `language_model` and `endpoint`, where given, replace the recognizer's for it.
 
+        The stream of a `recording`, whose audio comes as fast as it is read, is ready once there is audio for several
+        segments, which the encoder takes in one pass. It does so, too, where the input is finished before anything is
+        decoded.
+
         Raises:
             UsageError: a phrase cannot be written with the model's pieces, or the language model is of no use.
         """
         search = self._guided(phrases, language_model)
-        in_passes = recording and self.settings.segments > 1
-        state = StreamState(self.transducer.initial_encoder_state(), search, in_passes=in_passes)
+        state = StreamState(self.transducer.initial_encoder_state(), search, in_passes=recording)
         return Stream(self.settings, state, endpoint)
 
     def restore_stream(

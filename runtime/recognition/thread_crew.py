@@ -6,12 +6,18 @@ others are idle. Threads that decode apart do neither: on two cores they carry h
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.inference.home_process import HomeProcess
-from emf.runtime.inference.transducer import Transducer
+from emf.runtime.inference.instrument import Instrument
+from emf.runtime.inference.session import PARALLEL_BACKENDS
+from emf.runtime.inference.transducer import Transducer, load_graphs, open_transducer
+from emf.runtime.recognition.options import RecognizerOptions
 
 _MOST_STREAMS = 16
 """Streams decoded by one thread at once: more gain little and move more memory."""
@@ -69,3 +75,24 @@ class ThreadCrew:
         if errors:
             raise errors[0]
         return [future.result() for future in futures]
+
+
+def open_with_crew(
+    manifest: Manifest, options: RecognizerOptions, instrument: Instrument | None = None
+) -> tuple[Transducer, ThreadCrew | None]:
+    """The model, and the crew for it where the backend serves several threads at once; none with an instrument."""
+    variant = options.variant(manifest)
+    open_model = partial(
+        open_transducer,
+        manifest,
+        variant,
+        # Absolute: OpenVINO uses it again when it meets a new size of batch, wherever the process is by then.
+        cache_dir=None if options.cache_dir is None else Path(options.cache_dir).absolute(),
+        beam_width=options.hypotheses,
+    )
+    crew = None
+    if variant.backend in PARALLEL_BACKENDS and options.threads > 1 and instrument is None:
+        # Read once: the crew opens later what is opened now, whatever has become of the folder.
+        open_model = partial(open_model, loaded=load_graphs(manifest, variant))
+        crew = ThreadCrew(options.threads, partial(open_model, num_threads=1))
+    return open_model(num_threads=options.threads, instrument=instrument), crew
