@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch._inductor import config as inductor_config
 
 from emf.export.baseline import open_eager
 from emf.export.graphs.encoder import EncoderGraph
-from emf.export.inductor import CompiledEncoder, open_inductor, open_inductor_int8
+from emf.export.inductor import CompiledEncoder, PredictorStep, open_inductor, open_inductor_int8, quantize_dynamic
 from emf.runtime.errors import MissingDependency
 from emf.runtime.measure.latency import Baseline, Measurements
 from tests.conftest import Export
@@ -63,6 +64,18 @@ def test_without_torchao_one_line_says_so(opened: Callable[..., Baseline], monke
     monkeypatch.setitem(sys.modules, "torchao", None)
     with pytest.raises(MissingDependency, match="pip install torchao"):
         opened(open_inductor_int8)
+
+
+@pytest.mark.filterwarnings("default")
+def test_int8_quantizes_every_product_of_a_weight(exported: Export) -> None:
+    pytest.importorskip("torchao")
+    predictor = exported(NAME).source.rnnt.predictor
+    step = PredictorStep(copy.deepcopy(predictor)).eval()
+    ones = torch.ones(2, dtype=torch.int64)
+    quantized: Any = quantize_dynamic(step, (ones[:, None], ones, step.zeros(2)))
+    called = [str(node.target) for node in quantized.graph.nodes]
+    linears = [module for module in predictor.modules() if isinstance(module, torch.nn.Linear)]
+    assert sum("dequantize_per_channel" in name for name in called) == len(linears)
 
 
 @pytest.mark.slow
