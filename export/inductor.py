@@ -4,8 +4,8 @@ torchaudio's own modules cannot be compiled whole: every Emformer layer reads th
 a tensor, at which a graph ends. So the encoder compiled is the one that is exported, whose shapes are fixed and
 which equals torchaudio's; predictor and joiner are torchaudio's. Search stays `RNNTBeamSearch`.
 
-Inductor gives products in float32 with a known number of rows to MKL, which at a handful of rows takes more than
-twice as long as oneDNN on an EPYC. It takes oneDNN where the number is open, so it is left open.
+Inductor gives products in float32 with a known number of rows to MKL, which on an EPYC reads weights for a handful of
+rows far below the memory's bandwidth. It takes oneDNN where the number is open, so it is left open.
 """
 
 import importlib
