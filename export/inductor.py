@@ -27,6 +27,7 @@ from emf.export.baseline import Opener
 from emf.export.graphs.encoder import EncoderGraph
 from emf.export.model import SourceModel
 from emf.runtime.errors import MissingDependency
+from emf.runtime.telemetry import quiet
 
 State = list[list[Tensor]]
 Arguments = tuple[Any, ...]
@@ -164,8 +165,9 @@ def quantize_dynamic(module: nn.Module, arguments: Arguments) -> nn.Module:
         MissingDependency: torchao, where PyTorch keeps this since 2.11, is not installed.
     """
     try:
-        flow: Any = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")
-        x86: Any = importlib.import_module("torchao.quantization.pt2e.quantizer.x86_inductor_quantizer")
+        with quiet("torchao"), quiet("torch.utils._pytree"):
+            flow: Any = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")
+            x86: Any = importlib.import_module("torchao.quantization.pt2e.quantizer.x86_inductor_quantizer")
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"PyTorch's INT8 for torch.compile needs {error.name}, which is not installed; run: pip install torchao"
