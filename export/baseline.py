@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from emf.export.model import load_checkpoint
+from emf.export.model import SourceModel, load_checkpoint
 from emf.export.parity.reference import Reference, windows
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
@@ -69,42 +69,43 @@ class TorchaudioBaseline:
         measurements.tokens.append(tuple(hypotheses[0][0][1:]) if hypotheses else ())
 
 
-class _Opener:
+class Opener:
     """A `BaselineFactory`: opens the model and makes it quicker in one way."""
 
     def __init__(
-        self, change: Callable[[Any], None] | None = None, arithmetic: Arithmetic = contextlib.nullcontext
+        self, change: Callable[[SourceModel], None] | None = None, arithmetic: Arithmetic = contextlib.nullcontext
     ) -> None:
-        """Open models so that `change` was made to the `RNNT`, and with `arithmetic` around every call."""
+        """Open models so that `change` was made to them, and with `arithmetic` around every call."""
         self._change, self._arithmetic = change, arithmetic
 
     def __call__(
         self, manifest: Manifest, checkpoint: str, config: str | None, beam_width: int, num_threads: int
     ) -> TorchaudioBaseline:
+        """Open the baseline; see `BaselineFactory`."""
         torch.set_num_threads(num_threads)
         source = load_checkpoint(checkpoint, Path(config) if config else None, manifest)
         reference = Reference(source, beam_width)
         if self._change is not None:
-            self._change(source.rnnt)
+            self._change(source)
         return TorchaudioBaseline(reference, self._arithmetic)
 
 
-def _compile_encoder(rnnt: Any) -> None:
+def _compile_encoder(source: SourceModel) -> None:
     """`torch.compile` of the encoder; predictor and joiner see another number of hypotheses in every call."""
-    rnnt.transcriber.infer = torch.compile(rnnt.transcriber.infer)
+    source.rnnt.transcriber.infer = torch.compile(source.rnnt.transcriber.infer)
 
 
-def _quantize(rnnt: Any) -> None:
+def _quantize(source: SourceModel) -> None:
     """`torch.ao.quantization.quantize_dynamic` of every linear layer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations: PyTorch moves this to torchao, which is another package
         torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-            rnnt, {torch.nn.Linear}, torch.qint8, inplace=True
+            source.rnnt, {torch.nn.Linear}, torch.qint8, inplace=True
         )
 
 
-open_eager = _Opener()
-open_bfloat16 = _Opener(arithmetic=lambda: torch.autocast("cpu", torch.bfloat16))
-open_float16 = _Opener(arithmetic=lambda: torch.autocast("cpu", torch.float16))
-open_compiled = _Opener(_compile_encoder)
-open_dynamic_int8 = _Opener(_quantize)
+open_eager = Opener()
+open_bfloat16 = Opener(arithmetic=lambda: torch.autocast("cpu", torch.bfloat16))
+open_float16 = Opener(arithmetic=lambda: torch.autocast("cpu", torch.float16))
+open_compiled = Opener(_compile_encoder)
+open_dynamic_int8 = Opener(_quantize)

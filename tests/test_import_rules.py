@@ -55,9 +55,10 @@ PACKAGES = {
         },
     ),
     "export": Package(
-        frozenset({"numpy", "torch", "torchaudio", "onnx", "openvino", "sentencepiece"}),
+        frozenset({"numpy", "torch", "torchaudio", "torchao", "onnx", "openvino", "sentencepiece"}),
         {
             "torchaudio": "torchaudio_loader",
+            "torchao": "inductor",
             "onnx": "to_onnx",
             "openvino": "to_openvino",
             "sentencepiece": "vocabulary",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.quantize.evaluation import Evaluation, evaluate
-from emf.quantize.report.bandwidth import audit, cache_bytes, measure_bandwidth
+from emf.quantize.report.bandwidth import audit
 from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
@@ -18,6 +18,7 @@ from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
+from emf.runtime.measure.bandwidth import cache_bytes, measure_bandwidth
 from emf.runtime.measure.baselines import baseline_names
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.machine import describe_machine

@@ -13,12 +13,22 @@ from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_f
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
 from emf.runtime.measure.bench_plots import write_plots
-from emf.runtime.measure.bench_report import BenchReport, Capacity, Comparison, FixedLoad
+from emf.runtime.measure.bench_report import (
+    BenchReport,
+    Capacity,
+    Comparison,
+    FixedLoad,
+    Floored,
+    FlooredLoad,
+    Limits,
+)
 from emf.runtime.measure.document import to_document
+from emf.runtime.measure.floor import ChunkWork, MachineRates
 from emf.runtime.measure.latency import Baseline, Measurements, compare_streams
 from emf.runtime.measure.machine import StolenTime, describe_machine, peak_rss_bytes
 from emf.runtime.measure.paced_load import Load, find_capacity, run_load
 from emf.runtime.measure.timing import ComponentTimes
+from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.recordings import read_recordings
 
@@ -94,6 +104,8 @@ def _work(options: argparse.Namespace) -> Outcome:
     ours, theirs = compare_streams(
         recognizer, times, baseline, recordings, lambda items: progress(items, len(items), "measuring", "file")
     )
+    peak_rss, figures = peak_rss_bytes(), ours.figures()
+    limits = _measure_machine(recognizer, decoding)
     report = BenchReport(
         machine=describe_machine(),
         variant=str(recognizer.transducer.variant),
@@ -102,10 +114,12 @@ def _work(options: argparse.Namespace) -> Outcome:
         beam_width=chosen.beam_width,
         beam_threshold=chosen.beam_threshold if math.isfinite(chosen.beam_threshold) else None,
         num_threads=chosen.threads,
-        figures=ours.figures(),
+        figures=figures,
+        floored=Floored.of(figures.chunk_ms.p50, limits.floor()),
+        limits=limits,
         load_s=load_s,
-        peak_rss_bytes=peak_rss_bytes(),
-        load=None if options.streams is None else _measure_load(options, decoding.open(options.artifact), recordings),
+        peak_rss_bytes=peak_rss,
+        load=None if options.streams is None else _measure_load(options, decoding, recordings, limits),
         comparison=Comparison.of(options.compare, ours, theirs) if baseline else None,
         stolen_share=stolen.share(),
     )
@@ -133,10 +147,16 @@ def _number_of_streams(text: str) -> int | None:
     return 0 if text == "auto" else int(bounded(int, 1, 100_000)(text))
 
 
+def _measure_machine(recognizer: Recognizer, decoding: Decoding) -> Limits:
+    variant, options = recognizer.transducer.variant, decoding.options
+    work = ChunkWork.of(recognizer.transducer.manifest, variant, options)
+    return Limits(work, MachineRates.measure(variant, options.threads))
+
+
 def _measure_load(
-    options: argparse.Namespace, recognizer: Recognizer, recordings: Sequence[FloatArray]
+    options: argparse.Namespace, decoding: Decoding, recordings: Sequence[FloatArray], limits: Limits
 ) -> FixedLoad | Capacity:
-    deadline = options.deadline_ms / 1e3
+    deadline, recognizer = options.deadline_ms / 1e3, decoding.open(options.artifact)
 
     def run(streams: int) -> Load:
         load = run_load(recognizer, recordings, streams, options.load_seconds, deadline)
@@ -144,9 +164,9 @@ def _measure_load(
         return load
 
     if options.streams:
-        return FixedLoad(options.deadline_ms, (run(options.streams).figures(),))
+        return FixedLoad(options.deadline_ms, (FlooredLoad.of(run(options.streams).figures(), limits),))
     most, loads = find_capacity(run, deadline)
-    return Capacity(options.deadline_ms, most, tuple(load.figures() for load in loads))
+    return Capacity(options.deadline_ms, most, tuple(FlooredLoad.of(load.figures(), limits) for load in loads))
 
 
 def _describe(report: BenchReport) -> str:
@@ -163,9 +183,8 @@ def _describe(report: BenchReport) -> str:
     lines.append(f"{figures.chunks} chunks, {figures.audio_s:.0f} s of audio, loaded in {report.load_s:.2f} s")
     stable = figures.stable_delay_ms
     lines.append(f"text stable after {stable.p50:.0f} ms at p50, {stable.p90:.0f} ms at p90")
-    for load in report.load.loads if report.load else ():
-        kept = "" if load.kept_up else ", did not keep up"
-        lines.append(f"{load.streams} streams: p50 {load.chunk_ms.p50:.1f} ms, p99 {load.chunk_ms.p99:.1f} ms{kept}")
+    lines.append(_describe_floor(report))
+    lines += [_describe_load(load) for load in (report.load.loads if report.load else ())]
     if isinstance(report.load, Capacity):
         most = report.load.streams_realtime
         lines.append(f"real-time streams within {report.load.deadline_ms:.0f} ms at p99: {most}")
@@ -173,6 +192,35 @@ def _describe(report: BenchReport) -> str:
         equal = "equal" if comparison.tokens_equal else "NOT equal"
         lines.append(f"speedup at p50: {comparison.speedup:.2f}; tokens {equal}")
     return "\n".join(lines)
+
+
+def _describe_floor(report: BenchReport) -> str:
+    work, rates = report.limits.chunk_work, report.limits.machine_rates
+    line = (
+        f"floor {_with_floor(report.floored)}: {(work.weight_bytes + work.state_bytes) / 2**20:.1f} MiB at "
+        f"{rates.read_bytes_per_second / 2**30:.1f} GiB/s"
+    )
+    if work.products is not None and rates.products_per_second is not None:
+        line += f", {work.products / 1e6:.0f} million products at {rates.products_per_second / 1e9:.0f} billion/s"
+    return line
+
+
+def _describe_load(load: FlooredLoad) -> str:
+    figures = load.figures
+    kept = "" if figures.kept_up else ", did not keep up"
+    return (
+        f"{figures.streams} streams: p50 {figures.chunk_ms.p50:.1f} ms, p99 {figures.chunk_ms.p99:.1f} ms; a chunk and "
+        f"stream {figures.stream_ms:.2f} ms, floor {_with_floor(load.floored)}{kept}"
+    )
+
+
+def _with_floor(floored: Floored) -> str:
+    floor = floored.floor
+    arithmetic = "not known" if floor.arithmetic_ms is None else f"{floor.arithmetic_ms:.2f}"
+    return (
+        f"{floored.floor_ms:.2f} ms (memory {floor.memory_ms:.2f}, arithmetic {arithmetic}), "
+        f"{floored.times_floor:.1f} times that"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from threading import Lock
 
 import numpy as np
 import openvino
+from openvino import opset13
 
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.artifact.manifest import Shape
@@ -242,3 +243,16 @@ def compile_graph(
             reason = " ".join(str(error).split())[-200:]
             _LOGGER.warning("%s: cannot use this cache of compiled graphs (%s); going on without", cache_dir, reason)
     return _core().compile_model(model, "CPU", properties)
+
+
+def integer_product(rows: int, size: int, num_threads: int) -> Callable[[], object]:
+    """A product of `rows` x `size` INT8 activations with `size` x `size` INT8 weights: what measures a machine runs."""
+    given = opset13.parameter([rows, size], np.float32)
+    low, high = (opset13.constant(np.float32(bound)) for bound in (-1.0, 127 / 128))
+    activations = opset13.fake_quantize(given, low, high, low, high, 256)
+    weights = opset13.convert(opset13.constant(np.ones((size, size), np.int8)), "f32")
+    product = opset13.matmul(activations, opset13.multiply(weights, opset13.constant(np.float32(0.01))), False, True)
+    properties = _DEFAULT_PROPERTIES | {"INFERENCE_NUM_THREADS": str(num_threads)}
+    request = _core().compile_model(openvino.Model([product], [given]), "CPU", properties).create_infer_request()
+    request.set_input_tensor(openvino.Tensor(np.zeros((rows, size), np.float32)))
+    return lambda: request.infer(share_outputs=True)

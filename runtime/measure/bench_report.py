@@ -5,9 +5,60 @@ from dataclasses import dataclass, field
 
 from emf.runtime.measure.document import INLINE
 from emf.runtime.measure.figures import StreamFigures
+from emf.runtime.measure.floor import ChunkWork, Floor, MachineRates
 from emf.runtime.measure.latency import Measurements
 from emf.runtime.measure.machine import Machine
 from emf.runtime.measure.paced_load import LoadFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Floored:
+    """A chunk's time beside the least that this machine allows.
+
+    Attributes:
+        floor_ms: the longer of `floor`'s two times.
+        times_floor: the chunk's time over that.
+        floor: what memory and arithmetic take at least.
+    """
+
+    floor_ms: float
+    times_floor: float
+    floor: Floor
+
+    @classmethod
+    def of(cls, milliseconds: float, floor: Floor) -> "Floored":
+        """Compare a chunk's time."""
+        return cls(floor.floor_ms, milliseconds / floor.floor_ms, floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What floors are made of: the work of a chunk, and the machine's rates, measured in the same run."""
+
+    chunk_work: ChunkWork
+    machine_rates: MachineRates
+
+    def floor(self, streams: int = 1) -> Floor:
+        """The least time of a chunk and stream where so many streams share the weights."""
+        return self.chunk_work.floor(self.machine_rates, streams)
+
+
+@dataclass(frozen=True, slots=True)
+class FlooredLoad:
+    """One number of real-time streams.
+
+    Attributes:
+        figures: of the load.
+        floored: its `stream_ms` beside the floor, every batch holding all streams.
+    """
+
+    figures: LoadFigures = field(metadata=INLINE)
+    floored: Floored = field(metadata=INLINE)
+
+    @classmethod
+    def of(cls, figures: LoadFigures, limits: Limits) -> "FlooredLoad":
+        """Compare a load."""
+        return cls(figures, Floored.of(figures.stream_ms, limits.floor(figures.streams)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +71,7 @@ class FixedLoad:
     """
 
     deadline_ms: float
-    loads: tuple[LoadFigures, ...]
+    loads: tuple[FlooredLoad, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +86,7 @@ class Capacity:
 
     deadline_ms: float
     streams_realtime: int
-    loads: tuple[LoadFigures, ...]
+    loads: tuple[FlooredLoad, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +124,8 @@ class BenchReport:
         beam_threshold: see `Recognizer.load`; `None` if no hypothesis is dropped for its score.
         num_threads: of the backend.
         figures: of one stream.
+        floored: its `chunk_ms` at p50 beside the floor.
+        limits: what the floors are made of.
         load_s: seconds to load the recognizer.
         peak_rss_bytes: greatest resident memory.
         load: real-time streams, if any were asked for.
@@ -88,6 +141,8 @@ class BenchReport:
     beam_threshold: float | None
     num_threads: int
     figures: StreamFigures = field(metadata=INLINE)
+    floored: Floored = field(metadata=INLINE)
+    limits: Limits = field(metadata=INLINE)
     load_s: float
     peak_rss_bytes: int
     load: FixedLoad | Capacity | None = field(metadata=INLINE)

@@ -32,6 +32,9 @@ def test_one_stream(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     assert set(parts) == {"features", "encoder", "predictor", "joiner", "search"}
     assert sum(parts.values()) == pytest.approx(chunk["mean"])
     assert document["audio_s"] == pytest.approx(2.0)
+    floor = document["floor"]
+    assert isinstance(floor, dict) and document["floor_ms"] == max(floor["memory_ms"], floor["arithmetic_ms"])
+    assert document["times_floor"] == pytest.approx(chunk["p50"] / document["floor_ms"])
     assert {"ttft_ms", "rtf", "load_s", "peak_rss_bytes", "machine"} <= document.keys()
 
 
@@ -57,6 +60,11 @@ def test_paced_load(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     assert isinstance(loads, list)
     (load,) = loads
     assert load["streams"] == 3 and load["kept_up"]
+    work, rates = document["chunk_work"], document["machine_rates"]
+    assert isinstance(work, dict) and isinstance(rates, dict)
+    shared = 1e3 * (work["weight_bytes"] / 3 + work["state_bytes"]) / rates["read_bytes_per_second"]
+    assert load["floor"]["memory_ms"] == pytest.approx(shared)
+    assert load["times_floor"] == pytest.approx(load["stream_ms"] / load["floor_ms"]) and load["stream_ms"] > 0
     # Three streams, a chunk every segment, for two seconds less the first chunks.
     assert 3 * 3 <= load["chunks"] <= 3 * 2.0 / 0.08
 
@@ -68,7 +76,8 @@ def test_plots_show_what_was_measured(
     document = bench(capsys, tiny_artifact, "--audio", recording, *flags)
     assert json.loads((tmp_path / "plots" / "bench.json").read_text(encoding="utf-8")) == document
     drawings = {path.stem: ElementTree.parse(path) for path in (tmp_path / "plots").glob("*.svg")}
-    assert set(drawings) == {"latency-distribution", "latency-over-time", "latency-by-streams"}
+    by_streams = {"latency-by-streams", "cost-by-streams"}
+    assert set(drawings) == {"latency-distribution", "latency-over-time", *by_streams}
     lines = drawings["latency-over-time"].findall(".//{http://www.w3.org/2000/svg}polyline")
     assert [len((line.get("points") or "").split()) for line in lines] == [document["chunks"]]
 
