@@ -46,11 +46,10 @@ _WAYS = (
 def _compile(manifest: Manifest, way: tuple[str, str, int], rows: int, threads: int) -> Any:
     precision, how, group = way
     graph = manifest.variant(Variant("openvino", precision))["encoder"]
-    axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
+    shapes = {tensor.name: tensor.shape for tensor in graph.inputs}
     model = openvino.Core().read_model(str(manifest.path(graph.files[0])))
     if how == "reshape":
-        shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
-        model.reshape({n: [rows if i == axes[n] else d for i, d in enumerate(s)] for n, s in shapes.items()})
+        model.reshape({name: [rows if size is None else size for size in shape] for name, shape in shapes.items()})
     asked = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
@@ -58,7 +57,7 @@ def _compile(manifest: Manifest, way: tuple[str, str, int], rows: int, threads: 
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group),
     }
-    return compile_graph(model, rows, axes, asked, None)
+    return compile_graph(model, rows, shapes, asked, None)
 
 
 def _float_products(compiled: Any) -> str:
