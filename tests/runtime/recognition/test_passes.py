@@ -51,8 +51,9 @@ def assert_same(recognizer: Recognizer, found: Stream, expected: Stream) -> None
     """Two streams of the same audio are in the same state, as far as rounding allows, and say the same."""
     one, other = found.state.encoder, expected.state.encoder
     assert one.written == other.written
-    for name in one.arrays:
-        np.testing.assert_allclose(one.arrays[name], other.arrays[name], rtol=0, atol=TENSOR, err_msg=name)
+    for name, array in one.arrays.items():
+        pair = array.astype(np.float64), other.arrays[name].astype(np.float64)
+        np.testing.assert_allclose(*pair, rtol=0, atol=TENSOR, err_msg=name)
     results: list[Result] = [recognizer.get_result(stream) for stream in (found, expected)]
     assert results[0].token_ids == results[1].token_ids
     assert results[0].timestamps == results[1].timestamps
