@@ -54,14 +54,15 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
 
 
 def _open_axes(graph: Graph) -> dict[str, dict[int, Any]]:
-    """The axes of each input that may have any size: the batch, and that of several segments in multiples of one's."""
-    batch, segments = Dim("batch"), Dim("segments")
+    """The axes of each input that may have any size: the batch, the rows of rings, and several segments in multiples of one."""
+    batch, segments, rows = Dim("batch"), Dim("segments"), Dim("rows")
+    by_row = {state.input for state in graph.states if state.rows}
     axes: dict[str, dict[int, Any]] = {}
     for name, tensor in graph.inputs.items():
         wide = graph.wide_inputs.get(name, tensor)
         lengths = enumerate(zip(tensor.shape, wide.shape, strict=True))
         axes[name] = {axis: size * segments for axis, (size, longer) in lengths if longer != size}
-        axes[name][graph.batch_axis(name)] = batch
+        axes[name][graph.batch_axis(name)] = rows if name in by_row else batch
     return axes
 
 

@@ -29,8 +29,8 @@ class StreamingAttention(nn.Module):
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of x (n, t, d), each of shape (n, heads, t, d / heads)."""
         batch, length, dim = x.shape
-        projected = self.projection(x.flatten(0, 1)).view(batch, length, 3, self.num_heads, dim // self.num_heads)
-        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        projected = self.projection(x.flatten(0, 1)).view(batch, length, 3 * self.num_heads, dim // self.num_heads)
+        query, key, value = projected.transpose(1, 2).split(self.num_heads, dim=1)
         return query, key, value
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -115,4 +115,4 @@ class EncoderGraph(nn.Module):
     def example_inputs(self, batch: int = 2, segments: int = 1) -> dict[str, Tensor]:
         """Inputs with the right shapes."""
         features = torch.randn(batch, segments * self.geometry.step_length, self.geometry.input_dim)
-        return {"features": features, **{tensor.name: tensor.zeros(batch) for tensor in self.states.tensors}}
+        return {"features": features, **self.states.example_inputs(batch)}

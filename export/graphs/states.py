@@ -2,7 +2,12 @@
 
 Everything else, the runtime included, reads names, shapes, types and updates from the manifest. Another layout is
 another `EncoderStates`.
+
+Rings are read by row: the graph takes those of any number of streams, and the rows of the streams that it decodes.
+Nobody lays the streams of a batch side by side, and each layer copies its part as it needs it, into memory that is
+still in the processor's cache.
 """
+
 
 import math
 from collections.abc import Sequence
@@ -16,6 +21,10 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Geometry, StateSpec
 
 
+STREAM_ROWS = "stream_rows"
+"""Name of the graph's input with the row of each stream, (n,)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateTensor:
     """One tensor of a state.
@@ -26,6 +35,7 @@ class StateTensor:
         dtype: element type.
         update: `replace` or `ring`, see `StateSpec`.
         axis: of the ring.
+        by_row: whether the batch axis holds rows of which the graph reads those that `STREAM_ROWS` names.
     """
 
     name: str
@@ -33,6 +43,7 @@ class StateTensor:
     dtype: torch.dtype = torch.float32
     update: str = "replace"
     axis: int = 0
+    by_row: bool = False
 
     @property
     def new_name(self) -> str:
@@ -42,7 +53,7 @@ class StateTensor:
     @property
     def spec(self) -> StateSpec:
         """As the manifest describes it."""
-        return StateSpec(self.name, self.new_name, self.update, self.axis)
+        return StateSpec(self.name, self.new_name, self.update, self.axis, STREAM_ROWS if self.by_row else None)
 
     @property
     def batch_axis(self) -> int:
@@ -74,9 +85,9 @@ class Past(NamedTuple):
 class EncoderStates:
     """The state of an Emformer encoder as tensors of a graph.
 
-    `past_length` (n,), encoder frames seen so far; `attention_cache` (n, layers * 2 * heads, left context,
-    head_dim), a ring of keys and values; `memory` (n, layers, memory size, d), a ring of memory vectors. The last two
-    exist if the model has left context or memory.
+    `past_length` (n,), encoder frames seen so far; `attention_cache` (rows, layers * 2 * heads, left context,
+    head_dim), a ring of keys and values; `memory` (rows, layers, memory size, d), a ring of memory vectors. The last
+    two exist if the model has left context or memory, and with them `stream_rows` (n,).
 
     Attributes:
         tensors: in the order of the graph's inputs.
@@ -94,22 +105,32 @@ class EncoderStates:
         if geometry.left_context_length:
             rows, head_dim = self._num_layers * 2 * self._num_heads, self._dim // self._num_heads
             shape = (None, rows, geometry.left_context_length, head_dim)
-            tensors.append(StateTensor("attention_cache", shape, self._cache_dtype, "ring", 2))
+            tensors.append(StateTensor("attention_cache", shape, self._cache_dtype, "ring", 2, by_row=True))
         if geometry.max_memory_size:
             shape = (None, self._num_layers, geometry.max_memory_size, self._dim)
-            tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2))
+            tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2, by_row=True))
         return (StateTensor("past_length", (None,), torch.int64), *tensors) if tensors else ()
 
+    def example_inputs(self, batch: int) -> dict[str, Tensor]:
+        """What `read` takes, before the first step; where rings are read by row, there is a row more than streams."""
+        inputs = {tensor.name: tensor.zeros(batch + tensor.by_row) for tensor in self.tensors}
+        if any(tensor.by_row for tensor in self.tensors):
+            inputs[STREAM_ROWS] = torch.arange(batch)
+        return inputs
+
     def read(self, states: Sequence[Tensor]) -> Past:
-        """The state as the layers use it, from the graph's inputs."""
-        given = dict(zip((tensor.name for tensor in self.tensors), states, strict=True))
+        """The state as the layers use it, from the graph's inputs in the order of `example_inputs`."""
+        if not states:
+            return Past(None, [], [])
+        length, *rings, rows = states
+        given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
         caches, memories = [], []
         if "attention_cache" in given:
-            parts = [part.to(torch.float32) for part in torch.split(given["attention_cache"], self._num_heads, dim=1)]
+            parts = _parts(given["attention_cache"].unflatten(1, (-1, self._num_heads)), rows)
             caches = list(zip(parts[::2], parts[1::2], strict=True))
         if "memory" in given:
-            memories = [given["memory"][:, index] for index in range(self._num_layers)]
-        return Past(given.get("past_length"), caches, memories)
+            memories = _parts(given["memory"], rows)
+        return Past(length, caches, memories)
 
     def write(self, new: Past) -> tuple[Tensor, ...]:
         """The graph's outputs, from what a pass adds: its keys and values, and its memory vectors (n, N, d)."""
@@ -140,3 +161,10 @@ class EncoderStates:
         if packed:
             packed["past_length"] = torch.tensor([length], dtype=torch.float32)
         return {name: tensor.numpy() for name, tensor in packed.items()}
+
+
+def _parts(rings: Tensor, rows: Tensor) -> list[Tensor]:
+    """Each part of these rows, in float32, from rings of shape (rows, parts, ...)."""
+    count, flat = rings.shape[1], rings.flatten(0, 1)
+    first = rows * count
+    return [flat.index_select(0, first + part).to(torch.float32) for part in range(count)]

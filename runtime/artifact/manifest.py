@@ -39,12 +39,16 @@ class StateSpec:
     `update` is `replace` (the output is the next input) or `ring` (the output holds only the
     new entries of `axis`; they overwrite the oldest ones: entry k of the stream stands at k modulo
     capacity). Attention does not depend on the order of cached frames, so a ring is as exact as a shift.
+
+    `rows` names the input (n,) with the row of each stream in `input`, whose first axis then holds any number of
+    rows, in any order; `None` if `input` holds the streams of the batch side by side.
     """
 
     input: str
     output: str
     update: str = "replace"
     axis: int = 0
+    rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,8 @@ def _parse_passes(fields: JsonFields) -> PassSpec | None:
 
 def _parse_state(fields: JsonFields) -> StateSpec:
     update = fields.choice("update", ("replace", "ring"))
-    return StateSpec(fields.text("input"), fields.text("output"), update, fields.integer("axis", 0, 8))
+    rows = fields.text("rows") if fields.has("rows") and not fields.is_null("rows") else None
+    return StateSpec(fields.text("input"), fields.text("output"), update, fields.integer("axis", 0, 8), rows)
 
 
 def _parse_graph(fields: JsonFields) -> GraphSpec:
@@ -184,6 +185,8 @@ def _parse_graph(fields: JsonFields) -> GraphSpec:
     for state in graph.states:
         message = f"state {state.input!r} must name an input and an output that fits it"
         fields.require(_fits(state, inputs.get(state.input, ()), outputs.get(state.output, ())), message)
+        by_row = not state.rows or (inputs[state.input][0] is None and inputs.get(state.rows) == (None,))
+        fields.require(by_row, f"state {state.input!r} has its rows on axis 0, and an input that names them")
     return graph
 
 
@@ -230,7 +233,8 @@ def _check_tensors(graph: GraphSpec, geometry: Geometry, fields: JsonFields) -> 
     shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
     for name, shape in (inputs | outputs).items():
         fields.require(shapes.get(name) == shape, f"{graph.name}: {name} must have shape {shape}")
-    found, wanted = sorted(t.name for t in graph.inputs), sorted([*inputs, *(s.input for s in graph.states)])
+    rows = {state.rows for state in graph.states if state.rows}
+    found, wanted = sorted(t.name for t in graph.inputs), sorted([*inputs, *(s.input for s in graph.states), *rows])
     fields.require(found == wanted, f"{graph.name}: expected the inputs {wanted}, found {found}")
     if graph.passes is not None:
         _check_passes(graph, graph.passes, fields)
@@ -241,7 +245,7 @@ def _check_passes(graph: GraphSpec, passes: PassSpec, fields: JsonFields) -> Non
     """A pass must take and give what so many steps do: features and encodings of that length, and the same states."""
     fields.require(graph.name == "encoder", f"passes belong to the encoder, not to the {graph.name}")
     rings = {state.output: state for state in graph.states if state.update == "ring"}
-    states = {name for state in graph.states for name in (state.input, state.output)} - set(rings)
+    states = {name for state in graph.states for name in (state.input, state.output, state.rows)} - set(rings)
     sizes = {tensor.name: tensor.shape for tensor in graph.inputs}
     for single, wide in ((graph.inputs, passes.inputs), (graph.outputs, passes.outputs)):
         kinds = [(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in wide]

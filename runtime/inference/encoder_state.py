@@ -9,6 +9,7 @@ import numpy as np
 from emf.runtime.arrays import Array, Arrays
 from emf.runtime.artifact.manifest import GraphSpec, StateSpec, TensorSpec
 from emf.runtime.inference.batch_sizes import batch_rows
+from emf.runtime.inference.state_block import Row
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,13 @@ class EncoderState:
         layout: its tensors.
         arrays: by name, each with a batch of 1.
         written: entries written to each ring since the stream began.
+        row: where the rings that are read by row lie, among those of other streams; `None` in memory of their own.
     """
 
     layout: StateLayout
     arrays: dict[str, Array]
     written: dict[str, int]
+    row: Row | None = None
 
     @classmethod
     def initial(cls, layout: StateLayout) -> "EncoderState":
@@ -92,6 +95,15 @@ class EncoderState:
             target[...] = source.astype(target.dtype)
             restored.written[state.name] = steps * state.entries_per_step
         return restored
+
+    def move(self, row: Row | None) -> None:
+        """Bring the rings that are read by row elsewhere; `None` is memory of their own."""
+        rings = [tensor.name for tensor in self.layout if tensor.spec.rows]
+        moved = {name: np.empty_like(self.arrays[name]) for name in rings} if row is None else row.arrays
+        for name in rings:
+            moved[name][...] = self.arrays[name]
+        self.arrays = self.arrays | moved
+        self.row = row
 
     def write(self, outputs: Arrays, row: int, segments: int = 1) -> None:
         """Take over what a pass over so many segments of a batch of streams gave for the stream in this row."""

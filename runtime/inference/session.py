@@ -35,7 +35,8 @@ class SessionOptions:
         sizes: numbers of rows to be prepared for, ascending, for a backend that is prepared for one size at a time;
             the first is the most frequent.
         properties: properties of the backend that the variant asks for (the manifest's `properties`).
-        shapes: of each input and output; `None` is the batch.
+        shapes: of each input and output; `None` is the batch, or any number of rows.
+        by_row: inputs with rows that are not those of the batch.
         cache_dir: where a backend that compiles may keep what it compiled of this graph; `None` keeps nothing.
     """
 
@@ -44,11 +45,12 @@ class SessionOptions:
     properties: Mapping[str, str]
     shapes: Mapping[str, Shape]
     cache_dir: Path | None = None
+    by_row: frozenset[str] = frozenset()
 
     @property
     def batch_axes(self) -> dict[str, int]:
-        """Axis of the batch of each input and output."""
-        return {name: shape.index(None) for name, shape in self.shapes.items()}
+        """Axis of the batch of each input and output that has one."""
+        return {name: shape.index(None) for name, shape in self.shapes.items() if name not in self.by_row}
 
 
 class Session(Protocol):
@@ -154,7 +156,8 @@ def session_options(
         checksums = "".join(file.sha256 for file in graph.files)
         cache_dir = cache_dir / hashlib.sha256(checksums.encode("ascii")).hexdigest()
     shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
-    return SessionOptions(num_threads, sizes, graph.properties, shapes, cache_dir)
+    by_row = frozenset(state.input for state in graph.states if state.rows)
+    return SessionOptions(num_threads, sizes, graph.properties, shapes, cache_dir, by_row)
 
 
 def _loader(backend: str) -> GraphLoader:

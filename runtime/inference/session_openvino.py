@@ -41,22 +41,23 @@ _MOST_COPIED = 2**18
 class _Request:
     """An infer request for one size of batch, its tensors bound once: naming them at every call takes longer.
 
-    Small inputs are copied into memory of the request's own, large ones are read where they lie.
+    Small inputs are copied into memory of the request's own, large ones and those read by row are read where they lie.
     """
 
     def __init__(self, model: openvino.CompiledModel, batch_axes: Mapping[str, int]) -> None:
         self._request = model.create_infer_request()
         self._axes = batch_axes
         self._inputs: dict[str, Array] = {}
+        self._by_row: dict[str, Array] = {}
         self._bound: dict[str, openvino.Tensor] = {}
         for port in model.inputs:
-            array = np.zeros(list(port.shape), port.element_type.to_dtype())
-            self._inputs[port.any_name] = array
+            array = np.zeros(_shape(port), port.element_type.to_dtype())
+            (self._inputs if port.any_name in batch_axes else self._by_row)[port.any_name] = array
             self._bind(port.any_name, array)
         self._outputs = {port.any_name: self._request.get_tensor(port).data for port in model.outputs}
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
-        """Run with as many rows as the inputs have; the others hold what they held before."""
+        """Run with as many rows as the inputs have; the others hold numbers that they held before."""
         num_rows = 0
         for name, own in self._inputs.items():
             given, axis = inputs[name], self._axes[name]
@@ -65,9 +66,17 @@ class _Request:
                 self._bind(name, np.ascontiguousarray(given))
             else:
                 batch_rows(own, axis, 0, num_rows)[...] = given
+                if own.dtype.kind == "i":  # what named a row need not name one now
+                    own[num_rows:] = 0
                 if own.nbytes > _MOST_COPIED:
                     self._bind(name, own)
-        self._request.infer(share_outputs=True)
+        try:
+            for name in self._by_row:
+                self._bind(name, inputs[name])
+            self._request.infer(share_outputs=True)
+        finally:
+            for name, own in self._by_row.items():
+                self._bind(name, own)  # the block of streams that end is freed
         return {name: batch_rows(self._outputs[name], self._axes[name], 0, num_rows).copy() for name in outputs}
 
     def _bind(self, name: str, array: Array) -> None:
@@ -135,8 +144,8 @@ class OpenVinoSession:
         """Compile for every size that batches of up to `num_rows` need, and run each once."""
         for size in {size for count in range(1, num_rows + 1) for size in self.blocks(count)}:
             graph = self._graph(size)
-            shapes = {port.any_name: (list(port.shape), port.element_type.to_dtype()) for port in graph.model.inputs}
-            graph.run({name: np.ones(shape, dtype) for name, (shape, dtype) in shapes.items()}, [])
+            kinds = {port.any_name: (_shape(port), port.element_type.to_dtype()) for port in graph.model.inputs}
+            graph.run({name: np.full(shape, dtype.kind == "f", dtype) for name, (shape, dtype) in kinds.items()}, [])
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Run the graph, block by block; see `Session.run`."""
@@ -152,7 +161,11 @@ class OpenVinoSession:
         return {name: np.concatenate([result[name] for result in results], self._axes[name]) for name in outputs}
 
     def _rows(self, tensors: Arrays, begin: int, end: int) -> dict[str, Array]:
-        return {name: batch_rows(array, self._axes[name], begin, end) for name, array in tensors.items()}
+        """Rows of a batch; inputs that are read by row are whole."""
+        return {
+            name: batch_rows(array, self._axes[name], begin, end) if name in self._axes else array
+            for name, array in tensors.items()
+        }
 
     def _graph(self, size: int) -> _CompiledGraph:
         graph = self._graphs.get(size)
@@ -162,6 +175,11 @@ class OpenVinoSession:
                 if graph is None:
                     graph = self._graphs[size] = _CompiledGraph(self._compile_for(size), self._axes)
         return graph
+
+
+def _shape(port: openvino.ConstOutput) -> list[int]:
+    """The shape of a compiled graph's input, one row where it may have any number."""
+    return [1 if size.is_dynamic else size.get_length() for size in port.partial_shape]
 
 
 @cache
@@ -205,7 +223,8 @@ class OpenVinoGraph:
 
         def compile_for(num_rows: int) -> openvino.CompiledModel:
             try:
-                return compile_graph(self._model, num_rows, options.shapes, properties, options.cache_dir)
+                shapes, by_row = options.shapes, options.by_row
+                return compile_graph(self._model, num_rows, shapes, properties, options.cache_dir, by_row)
             except Exception as error:
                 raise self._refusal(error) from error
 
@@ -225,16 +244,21 @@ def compile_graph(
     shapes: Mapping[str, Shape],
     properties: dict[str, str],
     cache_dir: Path | None,
+    by_row: frozenset[str] = frozenset(),
 ) -> openvino.CompiledModel:
     """Compile for batches of `num_rows`, or take what an earlier call compiled from the cache.
+
+    Inputs that are read `by_row` may have any number of rows.
 
     `Model.reshape` would first rewrite every reshape before a product so that it reads the weights' shape. OpenVINO
     then sees a second reader of weights of 8 or 4 bits, and makes float32 of them when it compiles.
     """
     model = source.clone()  # shares the weights
-    sizes = {name: [num_rows if size is None else size for size in shape] for name, shape in shapes.items()}
     for parameter in model.get_parameters():
-        parameter.set_partial_shape(openvino.PartialShape(sizes[parameter.output(0).any_name]))
+        name = parameter.output(0).any_name
+        rows = -1 if name in by_row else num_rows
+        shape = [rows if size is None else size for size in shapes[name]]
+        parameter.set_partial_shape(openvino.PartialShape(shape))
     model.validate_nodes_and_infer_types()
     if cache_dir is not None:
         try:

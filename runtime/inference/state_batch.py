@@ -1,7 +1,9 @@
-"""Encoder states of many streams laid side by side for one batch, in buffers that are used again.
+"""Encoder states of many streams as the inputs of one batch.
 
-The keys and values of 16 streams of the base model are 38 MiB: fresh memory for them at every step costs as much
-time as copying them, and one thread copies at half of what the memory gives two.
+What a graph reads by row stays where it lies (`emf.runtime.inference.state_pool`). The rest is laid side by side, in
+buffers that are used again. For graphs exported before, that is everything: the keys and values of 16 streams of the
+base model are 38 MiB, fresh memory for them at every step costs as much time as copying them, and one thread copies
+at half of what the memory gives two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +17,14 @@ import numpy as np
 from emf.runtime.arrays import Array
 from emf.runtime.inference.batch_sizes import batch_rows
 from emf.runtime.inference.encoder_state import EncoderState
+from emf.runtime.inference.state_pool import StatePool
 
 _SHARED_BYTES = 2**22
 """A copy of so many bytes is worth handing to several threads."""
 
 
 class StateBatcher:
-    """Lays states side by side; safe to call from several threads at once.
+    """Makes inputs of states; safe to call from several threads at once.
 
     Args:
         num_threads: threads that copy.
@@ -31,30 +34,33 @@ class StateBatcher:
         self._num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "emf-state") if num_threads > 1 else None
         self._free: SimpleQueue[dict[str, Array]] = SimpleQueue()
+        self._rings = StatePool()
 
     @contextmanager
     def batch(self, states: Sequence[EncoderState], num_rows: int) -> Iterator[dict[str, Array]]:
-        """The states of n streams as arrays of `num_rows` rows, valid within the block.
+        """The states of n streams as a graph's inputs for a batch of `num_rows`, valid within the block.
 
         Args:
             states: of each stream.
-            num_rows: at least n; the rows after the n-th hold anything finite.
+            num_rows: at least n; what comes after the n-th stream is anything finite.
         """
+        rings = self._rings.inputs(states, num_rows)
         if num_rows == 1:
-            yield dict(states[0].arrays)
+            yield dict(states[0].arrays) | rings
             return
         try:
             buffers = self._free.get_nowait()
         except Empty:
             buffers = {}
         try:
-            yield {
+            yield rings | {
                 tensor.name: self._side_by_side(
                     [state.arrays[tensor.name] for state in states],
                     tensor.batch_axis,
                     _buffer_for(tensor.name, states[0].arrays[tensor.name], tensor.batch_axis, num_rows, buffers),
                 )
                 for tensor in states[0].layout
+                if not tensor.spec.rows
             }
         finally:
             self._free.put(buffers)

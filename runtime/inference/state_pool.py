@@ -1,0 +1,94 @@
+"""Streams that are decoded together lie in one block of memory, so that no batch needs a copy of their states.
+
+The keys and values of 16 streams of the base model are 38 MiB. A graph that reads rings by row takes the block and the
+rows; `tools/measure_state_pool.py` measures what that spares.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from weakref import WeakSet, ref
+
+import numpy as np
+
+from emf.runtime.arrays import Array, Arrays, IdArray
+from emf.runtime.inference.encoder_state import EncoderState, StateLayout
+from emf.runtime.inference.state_block import Row, StateBlock
+
+_FEWEST_ROWS = 16
+"""Rows of the smallest block. The system gives memory for those that are used."""
+
+
+class StatePool:
+    """Brings streams into one block; safe to call from several threads at once, each with streams of its own.
+
+    A block never grows. A larger one takes its place when there is no room, and a smaller one when half of it lies
+    idle; streams move there at the next batch that they are in. While every stream is decoded now and then, blocks
+    are about twice as large as their streams; streams that only wait may hold up to three times the memory that the
+    most streams at once needed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._blocks: WeakSet[StateBlock] = WeakSet()
+        self._newest: ref[StateBlock] | None = None
+
+    def inputs(self, states: Sequence[EncoderState], num_rows: int) -> dict[str, Array]:
+        """The rings of n streams and their rows, as inputs of a graph that reads rings by row; empty for others.
+
+        A stream that is decoded alone stays where it is, unless most of its block lies idle: then it leaves it.
+
+        Args:
+            states: of each stream.
+            num_rows: size of the graph's batch, at least n; what comes after the n-th stream is one of the streams.
+        """
+        by_row = [tensor for tensor in states[0].layout if tensor.spec.rows]
+        if not by_row:
+            return {}
+        rows = np.zeros(num_rows, np.int64)
+        if num_rows == 1:
+            rings = _alone(states[0])
+        else:
+            rings, rows[: len(states)] = self.bring_together(states)
+            rows[len(states) :] = rows[0]
+        return {tensor.name: rings[tensor.name] for tensor in by_row} | {
+            tensor.spec.rows: rows for tensor in by_row if tensor.spec.rows
+        }
+
+    def bring_together(self, states: Sequence[EncoderState]) -> tuple[Arrays, IdArray]:
+        """The block in which the rings of all these streams lie, and the row of each. Others may lie there, too."""
+        block, moves = self._places(states)
+        for state, row in moves:
+            state.move(row)
+        return block.arrays, np.array([state.row.index for state in states if state.row is not None], np.int64)
+
+    def _places(self, states: Sequence[EncoderState]) -> tuple[StateBlock, list[tuple[EncoderState, Row]]]:
+        """The block to use, and a row of it for every stream that lies elsewhere."""
+        with self._lock:
+            block = self._newest and self._newest()
+            outside = [state for state in states if state.row is None or state.row.block is not block]
+            if block is None or block.num_free < len(outside) or self._is_too_large(block):
+                used = sum(known.num_used for known in self._blocks)
+                block, outside = self._open(states[0].layout, 2 * (used + len(outside))), list(states)
+            return block, [(state, block.take()) for state in outside]
+
+    def _is_too_large(self, block: StateBlock) -> bool:
+        """Whether a smaller block should take its place.
+
+        Not while older blocks, which wait for their last streams, are larger together: they would become many.
+        """
+        others = sum(known.touched for known in self._blocks if known is not block)
+        return block.is_sparse and block.touched >= others
+
+    def _open(self, layout: StateLayout, num_rows: int) -> StateBlock:
+        shape = (max(_FEWEST_ROWS, num_rows),)
+        rings = {tensor.name: tensor.zeros() for tensor in layout if tensor.spec.rows}
+        block = StateBlock({name: np.empty(shape + ring.shape[1:], ring.dtype) for name, ring in rings.items()})
+        self._blocks.add(block)
+        self._newest = ref(block)
+        return block
+
+
+def _alone(state: EncoderState) -> Arrays:
+    if state.row is not None and state.row.block.is_sparse:
+        state.move(None)
+    return state.arrays
