@@ -54,7 +54,10 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str], opset: int
 
 
 def _open_axes(graph: Graph) -> dict[str, dict[int, Any]]:
-    """The axes of each input that may have any size: the batch, the rows of rings, and several segments in multiples of one."""
+    """The axes of each input that may have any size.
+
+    That are the batch, the rows of rings, and the axis of several segments, in multiples of one's length.
+    """
     batch, segments, rows = Dim("batch"), Dim("segments"), Dim("rows")
     by_row = {state.input for state in graph.states if state.rows}
     axes: dict[str, dict[int, Any]] = {}

@@ -8,6 +8,7 @@ Example:
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,14 +69,15 @@ def main() -> None:
     options = parser.parse_args()
     variant = Variant(options.backend, options.precision)
     transducers = [open_transducer(read_manifest(path), variant, options.threads) for path in options.artifacts]
-    print(f"{variant}, {options.threads} threads, milliseconds a stream")
-    print(f"{'streams':>8} {'artifact':24} {'step':>7} {'commit':>7} {'both':>7}  ratio")
+    sys.stdout.write(f"{variant}, {options.threads} threads, milliseconds a stream\n")
+    sys.stdout.write(f"{'streams':>8} {'artifact':24} {'step':>7} {'commit':>7} {'both':>7}  ratio\n")
     for batch in options.batches:
         figures = measure(transducers, batch, options.steps)
         first = sum(figures[0])
         for path, (step, commit) in zip(options.artifacts, figures, strict=True):
             both = step + commit
-            print(f"{batch:8} {path.name:24} {step:7.3f} {commit:7.3f} {both:7.3f}  {both / first:.3f}", flush=True)
+            figures_of_one = f"{step:7.3f} {commit:7.3f} {both:7.3f}  {both / first:.3f}"
+            sys.stdout.write(f"{batch:8} {path.name:24} {figures_of_one}\n")
 
 
 if __name__ == "__main__":

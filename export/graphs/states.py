@@ -8,7 +8,6 @@ Nobody lays the streams of a batch side by side, and each layer copies its part 
 still in the processor's cache.
 """
 
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from torch import Tensor
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Geometry, StateSpec
-
 
 STREAM_ROWS = "stream_rows"
 """Name of the graph's input with the row of each stream, (n,)."""

@@ -1,7 +1,7 @@
 """Streams that are decoded together lie in one block of memory, so that no batch needs a copy of their states.
 
 The keys and values of 16 streams of the base model are 38 MiB. A graph that reads rings by row takes the block and the
-rows; `tools/measure_state_pool.py` measures what that spares.
+rows; `tools/measure_encoder.py` measures what that spares.
 """
 
 from collections.abc import Sequence

@@ -117,7 +117,7 @@ def test_streams_at_different_points_in_a_batch(name: str) -> None:
             for step in range(2 * row):
                 chain.step(features[step, row : row + 1])
         states = [torch.cat([chain.states[i] for chain in chains]) for i in range(len(graph.states))]
-        together = graph.module(features[4], *states)[0]
+        together = graph.module(features[4], *states, torch.tensor([1, 3, 5]))[0]  # of two rows each, the second
         alone = torch.cat([chain.step(features[4, row : row + 1]) for row, chain in enumerate(chains)])
     torch.testing.assert_close(together, alone, rtol=0, atol=MODULE)
 

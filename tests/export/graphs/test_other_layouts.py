@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from emf.export.artifact import ExportOptions, export_artifact
@@ -22,19 +23,22 @@ CONFIG = "memory-tanh"
 
 
 class LayersFirst(EncoderStates):
-    """Keys and values of all streams beside each other within a layer: the batch is axis 1, and the ring axis 3."""
+    """Keys and values of all streams beside each other within a layer: the batch is axis 1, and the ring axis 3.
+
+    No tensor is read by row, as in artifacts of 0.1.
+    """
 
     def _tensors(self) -> tuple[StateTensor, ...]:
         return tuple(
-            replace(tensor, shape=(tensor.shape[1], None, tensor.shape[3], tensor.shape[2]), axis=3)
+            replace(tensor, shape=(tensor.shape[1], None, tensor.shape[3], tensor.shape[2]), axis=3, by_row=False)
             if tensor.name == "attention_cache"
-            else tensor
+            else replace(tensor, by_row=False)
             for tensor in super()._tensors()
         )
 
     def read(self, states: Sequence[Tensor]) -> Past:
         length, cache, *others = states
-        return super().read([length, cache.permute(1, 0, 3, 2), *others])
+        return super().read([length, cache.permute(1, 0, 3, 2), *others, torch.arange(length.shape[0])])
 
     def write(self, new: Past) -> tuple[Tensor, ...]:
         length, cache, *others = super().write(new)

@@ -1,0 +1,210 @@
+"""Streams in blocks: in any batches, each is what it is alone, and memory follows the streams that there are."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakSet
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emf.runtime import Recognizer
+from emf.runtime.arrays import Array, Arrays
+from emf.runtime.artifact.manifest import StateSpec, TensorSpec
+from emf.runtime.inference import state_pool
+from emf.runtime.inference.encoder_state import EncoderState, StateTensor
+from emf.runtime.inference.session import BACKENDS
+from emf.runtime.inference.state_batch import StateBatcher
+from emf.runtime.inference.state_block import StateBlock
+from tests.signals import SAMPLE_RATE, speech_like
+
+CAPACITY, NEW = 5, 2
+LAYOUT = (
+    StateTensor(
+        StateSpec("length", "new_length"),
+        TensorSpec("length", "int64", (None,)),
+        TensorSpec("new_length", "int64", (None,)),
+    ),
+    StateTensor(
+        StateSpec("cache", "new_cache", "ring", 2, "rows"),
+        TensorSpec("cache", "float32", (None, 3, CAPACITY, 4)),
+        TensorSpec("new_cache", "float32", (None, 3, NEW, 4)),
+    ),
+)
+
+
+def step(batcher: StateBatcher, states: Sequence[EncoderState], num_rows: int) -> None:
+    """A graph whose new entries depend on all old ones, and on how many there were."""
+    with batcher.batch(states, num_rows) as inputs:
+        assert set(inputs) == {"length", "cache", "rows"} and len(inputs["rows"]) == num_rows
+        rings, lengths = inputs["cache"][inputs["rows"]], inputs["length"]
+        entries: Array = np.sin(rings[:, :, :NEW] + rings.sum(axis=2, keepdims=True) + lengths[:, None, None, None])
+        outputs = {"new_cache": entries.astype(np.float32), "new_length": lengths + 1}
+    for row, state in enumerate(states):
+        state.write(outputs, row)
+
+
+def new_stream(seed: int) -> EncoderState:
+    rings = np.random.default_rng(seed).standard_normal((1, 3, CAPACITY, 4)).astype(np.float32)
+    return EncoderState.after(0, LAYOUT, {"cache": rings, "length": np.zeros(1, np.int64)})
+
+
+class Crowd:
+    """Streams that are decoded in batches, and each once more, alone."""
+
+    def __init__(self, count: int) -> None:
+        self.batcher, self.alone = StateBatcher(1), StateBatcher(1)
+        self.born = 0
+        self.pairs: list[tuple[EncoderState, EncoderState]] = []
+        self.replace(range(count))
+
+    def replace(self, indices: Sequence[int]) -> None:
+        """End some streams; others begin."""
+        for index in indices:
+            self.born += 1
+            self.pairs[index : index + 1] = [(new_stream(self.born), new_stream(self.born))]
+
+    def decode(self, indices: Sequence[int]) -> None:
+        step(self.batcher, [self.pairs[index][0] for index in indices], len(indices) + len(indices) // 3)
+        for index in indices:
+            step(self.alone, [self.pairs[index][1]], 1)
+
+    def check(self) -> None:
+        for together, alone in self.pairs:
+            np.testing.assert_array_equal(together.arrays["cache"], alone.arrays["cache"])
+            assert together.arrays["length"] == alone.arrays["length"] and together.written == alone.written
+
+
+@contextmanager
+def watched() -> Iterator["WeakSet[StateBlock]"]:
+    """The blocks that there are; the smallest have two rows."""
+    known: WeakSet[StateBlock] = WeakSet()
+
+    class Known(StateBlock):
+        def __init__(self, arrays: Arrays) -> None:
+            super().__init__(arrays)
+            known.add(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state_pool, "StateBlock", Known)
+        patch.setattr(state_pool, "_FEWEST_ROWS", 2)
+        yield known
+
+
+@pytest.fixture
+def blocks() -> Iterator["WeakSet[StateBlock]"]:
+    with watched() as known:
+        yield known
+
+
+SETS = st.sets(st.integers(0, 11), min_size=1).map(sorted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(SETS, st.sets(st.integers(0, 11), max_size=6).map(sorted)), min_size=1, max_size=25))
+def test_each_stream_is_what_it_is_alone(steps: list[tuple[list[int], list[int]]]) -> None:
+    with watched():
+        crowd = Crowd(12)
+        for members, ended in steps:
+            crowd.decode(members)
+            crowd.check()
+            crowd.replace(ended)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_memory_follows_the_streams(counts: list[int]) -> None:
+    with watched() as known:
+        crowd = Crowd(0)
+        for count in counts:
+            del crowd.pairs[count:]
+            crowd.replace(range(len(crowd.pairs), count))
+            crowd.decode(range(count))
+            for _ in range(2):  # streams of a half empty block move at the next batch
+                crowd.decode(range(count))
+            assert sum(block.touched for block in known) <= 2 * count
+            assert len(known) <= 1
+        crowd.pairs.clear()
+        assert not known, "no stream, no block"
+
+
+def test_streams_that_wait_keep_few_blocks(blocks: "WeakSet[StateBlock]") -> None:
+    """Each crowd leaves one stream behind that is never decoded again."""
+    crowd, most, waiting = Crowd(0), 20, []
+    for _ in range(30):
+        crowd.replace(range(most))
+        crowd.decode(range(most))
+        waiting.append(crowd.pairs[-1])
+        for count in (2, 2, 1, 1):
+            del crowd.pairs[count:]
+            crowd.decode(range(count))
+        crowd.pairs.clear()
+        assert sum(block.touched for block in blocks) <= 3 * (most + len(waiting))
+
+
+def test_a_stream_left_alone_leaves_its_block(blocks: "WeakSet[StateBlock]") -> None:
+    crowd = Crowd(6)
+    crowd.decode(range(6))
+    assert len(blocks) == 1
+    del crowd.pairs[1:]
+    crowd.decode([0])
+    crowd.check()
+    assert not blocks and crowd.pairs[0][0].row is None
+
+
+def test_a_copy_has_memory_of_its_own() -> None:
+    crowd = Crowd(3)
+    crowd.decode(range(3))
+    copied = copy.deepcopy(crowd.pairs[0][0])
+    before = copied.arrays["cache"].copy()
+    crowd.decode(range(3))
+    np.testing.assert_array_equal(copied.arrays["cache"], before)
+    step(crowd.batcher, [copied], 1)
+    np.testing.assert_array_equal(copied.arrays["cache"], crowd.pairs[0][0].arrays["cache"])
+
+
+def test_threads_with_streams_of_their_own(blocks: "WeakSet[StateBlock]") -> None:
+    crowds = [Crowd(5) for _ in range(4)]
+    for crowd in crowds:
+        crowd.batcher = crowds[0].batcher
+
+    def work(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        for _ in range(60):
+            crowds[seed].decode(random.permutation(5)[: random.integers(1, 6)].tolist())
+            crowds[seed].replace(random.permutation(5)[: random.integers(0, 3)].tolist())
+            crowds[seed].check()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    for crowd in crowds:
+        crowd.pairs.clear()
+    assert not blocks
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_recognizers_in_changing_batches(tiny_artifact: Path, blocks: "WeakSet[StateBlock]", backend: str) -> None:
+    """The same tokens as alone, snapshots that others restore, and no block when the streams are gone."""
+    recognizer = Recognizer.load(tiny_artifact, backend=backend, num_threads=2)
+    recordings = [speech_like(1.5 + 0.2 * seed, seed) for seed in range(5)]
+    expected = [recognizer.transcribe(samples, SAMPLE_RATE).token_ids for samples in recordings]
+    streams = [recognizer.create_stream() for _ in recordings]
+    for stream, samples in zip(streams, recordings, strict=True):
+        stream.accept_waveform(SAMPLE_RATE, samples)
+        stream.input_finished()
+    random = np.random.default_rng(0)
+    while any(stream.is_ready for stream in streams):
+        recognizer.decode_streams([stream for stream in streams if random.random() < 0.6])
+        moved = int(random.integers(len(streams)))
+        blob = streams[moved].snapshot()
+        streams[moved] = recognizer.restore_stream(blob)
+        assert streams[moved].snapshot() == blob
+    assert [recognizer.get_result(stream).token_ids for stream in streams] == expected
+    assert sum(map(len, expected)) > 20
+    del stream
+    streams.clear()
+    assert not blocks
