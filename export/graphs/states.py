@@ -124,7 +124,8 @@ class EncoderStates:
         given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
         caches, memories = [], []
         if "attention_cache" in given:
-            parts = _parts(given["attention_cache"].unflatten(1, (-1, self._num_heads)), rows)
+            cache = given["attention_cache"]
+            parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
             caches = list(zip(parts[::2], parts[1::2], strict=True))
         if "memory" in given:
             memories = _parts(given["memory"], rows)

@@ -64,7 +64,7 @@ class StatePool:
     def _places(self, states: Sequence[EncoderState]) -> tuple[StateBlock, list[tuple[EncoderState, Row]]]:
         """The block to use, and a row of it for every stream that lies elsewhere."""
         with self._lock:
-            block = self._newest and self._newest()
+            block = None if self._newest is None else self._newest()
             outside = [state for state in states if state.row is None or state.row.block is not block]
             if block is None or block.num_free < len(outside) or self._is_too_large(block):
                 used = sum(known.num_used for known in self._blocks)
