@@ -121,7 +121,9 @@ class Worker:
                 async with asyncio.timeout(max(patience, _SHORTEST_WAIT)):
                     item = await self._inbox.take()
             except TimeoutError:
-                item = await self._endure(consequence)
+                patience, consequence = self._consequence()  # the client may have been heard of meanwhile
+                if patience <= 0:
+                    item = await self._endure(consequence)
         self._silence.heard_at = time.monotonic()
         return item
 
