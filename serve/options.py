@@ -48,6 +48,7 @@ class ServeOptions:
     resume_window: float = option(
         30.0, "Wait this long for a client whose connection broke.", low=0.0, high=3600.0, group="sessions"
     )
+    max_upload: int = option(256, "Take sound files of at most this many MiB.", low=1, high=65_536, group="sessions")
     drain: float = option(
         30.0, "Let sessions go on for this time after SIGTERM.", low=0.0, high=86_400.0, group="sessions"
     )

@@ -28,7 +28,14 @@ ORDER = (
     {"export", "quantize", "serve.pool"},
     {"serve.access", "serve.session"},
     {"serve.service", "serve.sockets"},
-    {"serve.operations", "serve.native", "serve.sherpa", "serve.vosk", "serve.wyoming"},  # every other protocol, too
+    {
+        "serve.operations",
+        "serve.native",
+        "serve.openai",
+        "serve.sherpa",
+        "serve.vosk",
+        "serve.wyoming",
+    },  # every other protocol, too
     {"serve"},
 )
 ABOVE_THE_RUNTIME = ("export", "quantize", "serve")

@@ -37,6 +37,16 @@ def read_blocks(path: str | Path, channel: int | None = None, seconds: float = 1
         yield from decode(file, Path(path), channel, seconds)
 
 
+def decode_sound(
+    file: BinaryIO, name: Path, channel: int | None = None, seconds: float = 1.0
+) -> Iterator[tuple[int, FloatArray]]:
+    """As `read_blocks`, of a file that is open to read and to seek; `name` is for messages, and may tell the format."""
+    from emf.runtime.audio.part_decoder import decode
+
+    with errors_of(str(name)):
+        yield from decode(file, name, channel, seconds)
+
+
 def check_sound_file(path: str | Path) -> None:
     """Open a sound file and read no audio; a pipe is left alone.
 

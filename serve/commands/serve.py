@@ -121,7 +121,13 @@ def make_service(pool: InProcessPool, keys: Keys, options: ServeOptions) -> Serv
     sessions = SessionLimits(
         idle_timeout=options.idle_timeout, max_session=options.max_session, max_backlog=options.max_backlog
     )
-    return Service(pool, gate, counters, sessions, ServiceLimits(resume_window=options.resume_window))
+    return Service(
+        pool,
+        gate,
+        counters,
+        sessions,
+        ServiceLimits(resume_window=options.resume_window, max_upload=options.max_upload * 2**20),
+    )
 
 
 def _tell_addresses(

@@ -25,10 +25,12 @@ class ServiceLimits:
     Attributes:
         start_timeout: from the upgrade to the message that begins a session.
         resume_window: how long a session whose connection was lost waits for the client to come back.
+        max_upload: bytes of a request with a sound file.
     """
 
     start_timeout: float = 10.0
     resume_window: float = 30.0
+    max_upload: int = 256 * 2**20
 
 
 @dataclass(slots=True)

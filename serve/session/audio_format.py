@@ -54,6 +54,11 @@ class AudioFormat:
         return self.channels * self.encoding.bytes_per_sample
 
     @property
+    def byte_rate(self) -> int:
+        """Bytes of a second, over all channels."""
+        return self.bytes_per_frame * self.sample_rate
+
+    @property
     def num_streams(self) -> int:
         """Streams that are decoded: one for each separate channel."""
         return self.channels if self.separate else 1

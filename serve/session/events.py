@@ -20,6 +20,7 @@ class Passage:
         start: where the segment begins; the end of the one before.
         end: up to where it is decoded, or where it ends.
         details: what the stream itself said, with tokens and alternatives; times there count from the stream's begin.
+        continues: `text` goes on within the last word of the segment before; otherwise a space is between them.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Passage:
     start: float
     end: float
     details: Result | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,16 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class StableGrew:
-    """The stable text of a segment grew by `text`: joined, these give its final text. None is ever left out."""
+    """The stable text of a segment grew by `text`: joined, these give its final text. None is ever left out.
+
+    Attributes:
+        continues: `text` joins what came before without a space, in this segment or the one before.
+    """
 
     channel: int
     segment: int
     text: str
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,13 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Whatever a connection puts among the events for the one who writes them."""
+
+    content: object
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The last event of a session that ended well: all audio is decoded, all finals came.
 
@@ -175,6 +189,7 @@ Event: TypeAlias = (
     | Settled
     | Kept
     | Complaint
+    | Note
     | Ended
     | Failed
 )

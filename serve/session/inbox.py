@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from emf.serve.pool.stream_pool import StreamWishes
+from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import Failed
 
 
@@ -40,6 +41,7 @@ class Change:
     """See `Session.change`."""
 
     wishes: StreamWishes
+    form: AudioFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

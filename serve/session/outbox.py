@@ -74,7 +74,9 @@ class Outbox:
         known = length if segment == event.segment else 0
         stable = event.passage.stable_text
         self._told[event.channel] = event.segment, max(known, len(stable))
-        return StableGrew(event.channel, event.segment, stable[known:]) if len(stable) > known else None
+        if len(stable) <= known:
+            return None
+        return StableGrew(event.channel, event.segment, stable[known:], known > 0 or event.passage.continues)
 
 
 def _is_replaced(old: Event, new: Partial | Final) -> bool:

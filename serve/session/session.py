@@ -6,7 +6,8 @@ import time
 from emf.serve.pool.places import Place
 from emf.serve.pool.stream_pool import StreamPool, StreamWishes
 from emf.serve.session.arrivals import Arrivals
-from emf.serve.session.events import Complaint, Ended, Event, Failed, FailureCode, Final, Partial
+from emf.serve.session.audio_format import AudioFormat
+from emf.serve.session.events import Complaint, Ended, Event, Failed, FailureCode, Final, Note, Partial
 from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Mark, Request, Rewind, Settle
 from emf.serve.session.limits import SessionLimits
 from emf.serve.session.observer import SessionObserver
@@ -27,7 +28,7 @@ class Session:
     connection never stops reading its socket. `take` gives the events, however slowly the client reads.
 
     Attributes:
-        received: samples (of each channel) that arrived.
+        received: samples (of each channel) that arrived, in the format that the audio has now.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class Session:
             observer: measures.
         """
         self._observer, self._form, self._limits = observer, settings.form, limits
-        self._byte_rate = self._form.bytes_per_frame * self._form.sample_rate
         self._inbox = Inbox(max(int(_PIECE_SECONDS * self._form.sample_rate), 1) * self._form.bytes_per_frame)
         self._outbox, self._arrivals = Outbox(), Arrivals()
         self.received = self._bytes = 0
+        self._seconds_before = 0.0
+        """Audio that came in another format."""
         self._finished_at: float | None = None
         now = time.monotonic()
         self._silence = Silence(limits, now, now, now)
@@ -67,11 +69,11 @@ class Session:
             return
         self._bytes += len(data)
         self.received = self._bytes // self._form.bytes_per_frame
-        if self._inbox.size + len(data) > self._limits.max_backlog * self._byte_rate:
+        if self._inbox.size + len(data) > self._limits.max_backlog * self._form.byte_rate:
             most = f"at most {self._limits.max_backlog:g} seconds of audio that wait to be decoded"
             self.fail(FailureCode.BACKLOG, f"expected {most}, found more; send it no faster than `kept` says")
             return
-        self._arrivals.add(self.received / self._form.sample_rate)
+        self._arrivals.add(self.audio_seconds)
         self._inbox.put(data)
 
     def mark(self, name: object) -> None:
@@ -89,16 +91,25 @@ class Session:
         """Ask for `Settled(name)` as soon as nothing is left to decode up to here before more audio comes."""
         self._request(Settle(name))
 
-    def change(self, wishes: StreamWishes) -> None:
-        """Decode what follows by other wishes. What came before gets its finals, as by `flush`."""
-        self._request(Change(wishes))
+    def change(self, wishes: StreamWishes, form: AudioFormat | None = None) -> None:
+        """Decode what follows by other wishes. What came before gets its finals, as by `flush`.
+
+        Args:
+            wishes: for what follows.
+            form: of the audio that follows, with as many transcribed channels as before; `None` leaves it.
+        """
+        self._request(Change(wishes, form))
+        if form is not None:
+            self._seconds_before = self.audio_seconds
+            self.received = self._bytes = 0
+            self._form = form
 
     async def room(self, seconds: float = 10.0) -> None:
         """Wait until less than so much audio waits to be decoded, or the session has ended.
 
         For audio that is there at once, such as an upload. A connection that reads a WebSocket must not wait.
         """
-        while self._inbox.size > seconds * self._byte_rate and not self._task.done():
+        while self._inbox.size > seconds * self._form.byte_rate and not self._task.done():
             await asyncio.sleep(_POLL_SECONDS)
 
     def finish(self) -> None:
@@ -115,6 +126,11 @@ class Session:
         """Put a `Complaint` among the events; the session goes on."""
         self.touch()
         self._put(Complaint(code, message))
+
+    def note(self, content: object) -> None:
+        """Put a `Note` among the events."""
+        self.touch()
+        self._put(Note(content))
 
     async def take(self) -> Event | None:
         """The next event; `None` after the last, which is `Ended` or `Failed`."""
@@ -139,7 +155,7 @@ class Session:
     @property
     def audio_seconds(self) -> float:
         """Length of the audio that came."""
-        return self.received / self._form.sample_rate
+        return self._seconds_before + self.received / self._form.sample_rate
 
     @property
     def is_silent(self) -> bool:

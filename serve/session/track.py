@@ -16,6 +16,8 @@ _RETRY_SECONDS = 0.02
 """Between two looks for room in a full pool."""
 _TURN_SECONDS = 0.001
 """For results that can be read to be told."""
+_A_WORD = 8
+"""Tokens that tell how a segment ended."""
 
 
 class Track:
@@ -25,6 +27,7 @@ class Track:
         fed: seconds of audio that were fed.
         decoded: seconds of audio that are decoded.
         wishes: for the stream that is opened next.
+        sample_rate: of the audio that is fed, in Hz.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Track:
         """
         self._progressed, self._failed = progressed, failed
         self._leaving = False
-        self._channel, self._sample_rate, self._emit, self._arrivals = channel, sample_rate, emit, arrivals
+        self._channel, self.sample_rate, self._emit, self._arrivals = channel, sample_rate, emit, arrivals
         self._pool, self.wishes = pool, wishes
         self.fed = self.decoded = 0.0
         self._stream: LiveStream | None = None
@@ -85,10 +88,10 @@ class Track:
             Exception: what ended the stream.
         """
         stream = self._stream or await self._open()
-        while not stream.feed(self._sample_rate, samples):
+        while not stream.feed(self.sample_rate, samples):
             await self._check()
             await asyncio.sleep(_RETRY_SECONDS)
-        self.fed += len(samples) / self._sample_rate
+        self.fed += len(samples) / self.sample_rate
 
     async def flush(self) -> None:
         """End the stream: its last final comes. Audio that comes later begins another."""
@@ -198,4 +201,12 @@ class Track:
         words = (
             tuple(replace(w, start=w.start + base, end=w.end + base) for w in result.words) if base else result.words
         )
-        return Passage(result.text, result.stable_text, words, base + result.start_time, base + result.end_time, result)
+        start, end = base + result.start_time, base + result.end_time
+        return Passage(result.text, result.stable_text, words, start, end, result, self._continues(result))
+
+    def _continues(self, result: Result) -> bool:
+        before = self._tokens[-_A_WORD:]
+        spelled = self._pool.spell(before)
+        if not (spelled and result.text):
+            return False
+        return self._pool.spell([*before, *result.token_ids]) != f"{spelled} {result.text}"

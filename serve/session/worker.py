@@ -12,6 +12,7 @@ from emf.serve.pool.places import Place
 from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.session.arrivals import Arrivals
 from emf.serve.session.audio_decoder import AudioDecoder
+from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed, Settled
 from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Rewind, Settle
 from emf.serve.session.progress import Progress
@@ -99,10 +100,12 @@ class Worker:
                 for track in self._tracks:
                     await track.settle()
                 self._put(Settled(name))
-            case Change(wishes):
+            case Change(wishes, form):
                 await self._flush()
                 for track in self._tracks:
                     track.wishes = wishes
+                if form is not None:
+                    self._take_form(form)
             case Rewind():
                 self._decoder = AudioDecoder(self._form)
 
@@ -118,7 +121,9 @@ class Worker:
                 async with asyncio.timeout(max(patience, _SHORTEST_WAIT)):
                     item = await self._inbox.take()
             except TimeoutError:
-                item = await self._endure(consequence)
+                patience, consequence = self._consequence()  # the client may have been heard of meanwhile
+                if patience <= 0:
+                    item = await self._endure(consequence)
         self._silence.heard_at = time.monotonic()
         return item
 
@@ -165,6 +170,11 @@ class Worker:
             return
         for track, channel in zip(self._tracks, samples.T, strict=True):
             await track.feed(np.ascontiguousarray(channel))
+
+    def _take_form(self, form: AudioFormat) -> None:
+        self._form, self._decoder = form, AudioDecoder(form)
+        for track in self._tracks:
+            track.sample_rate = form.sample_rate
 
     def _claim_place(self) -> None:
         missing = self._form.num_streams - self._place.count

@@ -1,0 +1,1 @@
+"""OpenAI's protocols for transcription: Realtime over a WebSocket, and REST."""
