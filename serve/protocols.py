@@ -14,6 +14,7 @@ from emf.serve.service.service import Service
 
 PROTOCOLS = {
     "emf": "emf.serve.native.routes",
+    "deepgram": "emf.serve.deepgram.routes",
     "sherpa": "emf.serve.sherpa.routes",
     "vosk": "emf.serve.vosk.routes",
     "wyoming": "emf.serve.wyoming.routes",

@@ -27,8 +27,9 @@ ORDER = (
     {"runtime.commands"},
     {"export", "quantize", "serve.pool"},
     {"serve.access", "serve.session"},
-    {"serve.service", "serve.sockets"},
-    {"serve.operations", "serve.native", "serve.sherpa", "serve.vosk", "serve.wyoming"},  # every other protocol, too
+    {"serve.service", "serve.sockets", "serve.containers"},
+    {"serve.operations"},
+    {"serve.native", "serve.deepgram", "serve.sherpa", "serve.vosk", "serve.wyoming"},  # and every other protocol
     {"serve"},
 )
 ABOVE_THE_RUNTIME = ("export", "quantize", "serve")
