@@ -4,6 +4,7 @@ import asyncio
 import io
 import itertools
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from websockets.asyncio.client import connect
 from emf.runtime.arrays import FloatArray
 from emf.serve.session import g711
 from tests.serve.deepgram.conftest import recording
-from tests.serve.deepgram.talking import RATE, Configure, Talk, client, joined, speak, talking
+from tests.serve.deepgram.talking import RATE, ListenV1Configure, Talk, client, joined, speak, talking
 from tests.serve.live_server import LiveServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*websockets.*:DeprecationWarning")
-RAW = {"encoding": "linear16", "sample_rate": RATE}
+RAW: dict[str, Any] = {"encoding": "linear16", "sample_rate": RATE}
 DIGITS, COMMANDS = recording("digits"), recording("commands")
 
 
@@ -32,7 +33,7 @@ def encoded(samples: FloatArray, encoding: str) -> tuple[bytes, FloatArray]:
         return samples.astype("<f4").tobytes(), samples
     if encoding == "linear16":
         whole = (samples * 32767).astype("<i2")
-        return whole.tobytes(), whole / np.float32(32768)
+        return whole.tobytes(), whole.astype(np.float32) / np.float32(32768)
     table = {"mulaw": g711.MULAW, "alaw": g711.ALAW}[encoding]
     order = np.argsort(table, kind="stable")
     middles = (table[order][1:] + table[order][:-1]) / 2
@@ -165,10 +166,12 @@ def test_keyterms_are_phrases_and_can_be_replaced(demo: LiveServer) -> None:
     async def run() -> tuple[Talk, object]:
         async with talking(demo, **RAW, keyterm=["Stop it", "日本"], keywords=["erase:-3", "q:x"]) as talk:
             await talk.send(DIGITS.tobytes())
-            await talk.socket.send_configure(Configure(type="Configure", keyterms=["one"]))
+            await talk.socket.send_configure(ListenV1Configure(type="Configure", keyterms=["one"]))
             done = await talk.hear("ConfigureSuccess")
             await talk.send(COMMANDS.tobytes())
-            await talk.socket.send_configure(Configure(type="Configure", keyterms=[f"term {n}" for n in range(501)]))
+            await talk.socket.send_configure(
+                ListenV1Configure(type="Configure", keyterms=[f"term {n}" for n in range(501)])
+            )
             failed = await talk.hear("ConfigureFailure")
             await talk.finish()
             return talk, (done.keyterms, failed.code)
@@ -220,7 +223,7 @@ def test_a_wav_header_before_raw_audio_is_no_audio(demo: LiveServer) -> None:
 
 
 def test_the_client_that_blocks(demo: LiveServer) -> None:
-    with client(demo) as deepgram, deepgram.listen.v1.connect(model="nova-3", **RAW) as socket:  # type: ignore[arg-type]
+    with client(demo) as deepgram, deepgram.listen.v1.connect(model="nova-3", **RAW) as socket:
         sending = threading.Thread(target=lambda: [socket.send_media(DIGITS.tobytes()), socket.send_close_stream()])
         sending.start()
         messages = list(socket)
