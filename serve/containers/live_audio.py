@@ -10,6 +10,8 @@ from emf.serve.session.session import Session
 
 _ENOUGH = 12
 """Bytes by which a container is known."""
+_AHEAD_SECONDS = 2.0
+"""Of a container's audio that waits to be transcribed; what is behind waits as it came."""
 
 
 class LiveAudio:
@@ -124,15 +126,13 @@ class LiveAudio:
         if self._session is not None:
             self._session.feed(data)
 
-    def _take_block(self, block: Block) -> None:
+    async def _take_block(self, block: Block) -> None:
+        """Feed the session with what a container holds, no faster than it is decoded."""
         rate, samples = block
-        try:
-            if self._session is None:
-                self._session = self._begin(self._form_of(Encoding.PCM_F32LE, rate, samples.shape[1]))
-        except AudioError as error:
-            self._end_pipe(error)
-            return
+        if self._session is None:
+            self._session = self._begin(self._form_of(Encoding.PCM_F32LE, rate, samples.shape[1]))
         self._session.feed(samples.astype("<f4").tobytes())
+        await self._session.room(_AHEAD_SECONDS)
 
     def _end_pipe(self, error: AudioError | None) -> None:
         self._pipe_ended = True

@@ -1,9 +1,11 @@
 """Compressed audio decoded while it comes: libsndfile reads it from a pipe, in a thread."""
 
 import asyncio
+import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,9 +16,8 @@ from emf.runtime.audio.sound_parts import sound_parts
 from emf.runtime.audio.sound_source import kept
 from emf.runtime.errors import AudioError
 
+_LOGGER = logging.getLogger(__name__)
 _BLOCK_SECONDS = 0.1
-_MOST_BLOCKS = 16
-"""Decoded and not yet taken."""
 _MOST_WAITING = 64 * 2**20
 """Bytes that wait to be decoded."""
 _WHOLE_FIRST = (b"fLaC",)
@@ -29,11 +30,17 @@ Block = tuple[int, FloatArray]
 class SoundPipe:
     """Decodes one sound file that comes in pieces. It belongs to one event loop."""
 
-    def __init__(self, take: Callable[[Block], None], ended: Callable[[AudioError | None], None]) -> None:
-        """Call `take` with every block in the event loop, and `ended` once behind the last."""
+    def __init__(
+        self, take: Callable[[Block], Coroutine[None, None, None]], ended: Callable[[AudioError | None], None]
+    ) -> None:
+        """Decode no faster than `take`.
+
+        Args:
+            take: run in the event loop with every block; may raise `AudioError`.
+            ended: called in the event loop once, with what ended the decoding too early.
+        """
         self._loop = asyncio.get_running_loop()
         self._take, self._ended = take, ended
-        self._room = threading.Semaphore(_MOST_BLOCKS)
         self._closed = False
         self._transport: asyncio.WriteTransport | None = None
 
@@ -66,7 +73,6 @@ class SoundPipe:
     def close(self) -> None:
         """Give up: neither `take` nor `ended` is called any more."""
         self._closed = True
-        self._room.release()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
 
@@ -82,7 +88,11 @@ class SoundPipe:
                     self._decode(PartDecoder(f"/dev/fd/{descriptor}"))
             except AudioError as problem:
                 error = problem
-        self._call(self._ended_now, error)
+            except Exception:
+                _LOGGER.exception("a sound file could not be decoded")
+                error = AudioError("expected a sound file that can be decoded, but decoding it failed")
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._ended_now, error)
 
     def _decode_whole(self, source: BinaryIO) -> None:
         with kept(source) as file:
@@ -91,21 +101,22 @@ class SoundPipe:
 
     def _decode(self, decoder: PartDecoder) -> None:
         for block in decoder.blocks(_BLOCK_SECONDS):
-            self._room.acquire()
-            if self._closed:
+            if not self._hand_over((decoder.sample_rate, block)):
                 return
-            self._call(self._take_now, (decoder.sample_rate, block))
         if decoder.problem and not decoder.frames:
             raise AudioError(f"expected audio, but {decoder.problem}")
 
-    def _call(self, function: Callable[..., None], argument: object) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(function, argument)
-
-    def _take_now(self, block: Block) -> None:
-        self._room.release()
-        if not self._closed:
-            self._take(block)
+    def _hand_over(self, block: Block) -> bool:
+        """Wait until a block is taken; return False where none is wanted any more."""
+        if self._closed:
+            return False
+        taking = self._take(block)
+        try:
+            asyncio.run_coroutine_threadsafe(taking, self._loop).result()
+        except (RuntimeError, CancelledError):  # the loop has ended
+            taking.close()
+            return False
+        return not self._closed
 
     def _ended_now(self, error: AudioError | None) -> None:
         if not self._closed:
