@@ -28,8 +28,14 @@ ORDER = (
     {"export", "quantize", "serve.pool"},
     {"serve.access", "serve.session"},
     {"serve.service", "serve.sockets", "serve.containers"},
-    {"serve.operations"},
-    {"serve.native", "serve.deepgram", "serve.sherpa", "serve.vosk", "serve.wyoming"},  # and every other protocol
+    {  # and a folder for every other protocol
+        "serve.operations",
+        "serve.native",
+        "serve.deepgram",
+        "serve.sherpa",
+        "serve.vosk",
+        "serve.wyoming",
+    },
     {"serve"},
 )
 ABOVE_THE_RUNTIME = ("export", "quantize", "serve")
