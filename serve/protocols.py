@@ -15,6 +15,7 @@ from emf.serve.service.service import Service
 PROTOCOLS = {
     "emf": "emf.serve.native.routes",
     "openai": "emf.serve.openai.routes",
+    "deepgram": "emf.serve.deepgram.routes",
     "sherpa": "emf.serve.sherpa.routes",
     "vosk": "emf.serve.vosk.routes",
     "wyoming": "emf.serve.wyoming.routes",

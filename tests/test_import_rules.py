@@ -27,15 +27,16 @@ ORDER = (
     {"runtime.commands"},
     {"export", "quantize", "serve.pool"},
     {"serve.access", "serve.session"},
-    {"serve.service", "serve.sockets"},
-    {
+    {"serve.service", "serve.sockets", "serve.containers"},
+    {  # and a folder for every other protocol
         "serve.operations",
         "serve.native",
         "serve.openai",
+        "serve.deepgram",
         "serve.sherpa",
         "serve.vosk",
         "serve.wyoming",
-    },  # every other protocol, too
+    },
     {"serve"},
 )
 ABOVE_THE_RUNTIME = ("export", "quantize", "serve")

@@ -9,9 +9,10 @@ from emf.serve.session.events import Kept, Marked
 class Progress:
     """Marks that wait for their audio, and the samples that are decoded."""
 
-    def __init__(self, sample_rate: int) -> None:
-        """`sample_rate` in Hz: `Kept` comes about once a second of audio."""
+    def __init__(self, sample_rate: int, kept_every: float = 1.0) -> None:
+        """`sample_rate` in Hz; `Kept` comes about once in `kept_every` seconds of audio."""
         self._sample_rate = sample_rate
+        self._step = max(round(kept_every * sample_rate), 1)
         self._marks: deque[tuple[int, object]] = deque()
         self._kept = 0
 
@@ -33,6 +34,6 @@ class Progress:
         samples = round(decoded * self._sample_rate)
         while self._marks and (everything or self._marks[0][0] <= samples):
             yield Marked(self._marks.popleft()[1])
-        if samples - self._kept >= self._sample_rate or (everything and samples > self._kept):
+        if samples - self._kept >= self._step or (everything and samples > self._kept):
             self._kept = samples
             yield Kept(samples)

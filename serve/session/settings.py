@@ -13,7 +13,9 @@ class SessionSettings:
     Attributes:
         form: of the audio.
         wishes: for its streams.
+        kept_every: seconds of audio after which `Kept` comes again.
     """
 
     form: AudioFormat = field(default_factory=AudioFormat)
     wishes: StreamWishes = NO_WISHES
+    kept_every: float = 1.0

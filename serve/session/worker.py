@@ -47,7 +47,7 @@ class Worker:
         self._inbox, self._arrivals, self._put = inbox, arrivals, put
         self._decoder = AudioDecoder(self._form)
         self._task: asyncio.Task[None] | None = None
-        self.progress = Progress(self._form.sample_rate)
+        self.progress = Progress(self._form.sample_rate, settings.kept_every)
         self._tracks = [
             Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded, self._fail)
             for channel in range(self._form.num_streams)
@@ -122,7 +122,7 @@ class Worker:
                     item = await self._inbox.take()
             except TimeoutError:
                 patience, consequence = self._consequence()  # the client may have been heard of meanwhile
-                if patience <= 0:
+                if patience <= 0.0:
                     item = await self._endure(consequence)
         self._silence.heard_at = time.monotonic()
         return item

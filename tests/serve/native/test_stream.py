@@ -212,6 +212,19 @@ def test_a_client_that_says_nothing_is_sent_away(tiny_artifact: Path) -> None:
         assert asyncio.run(run(server)) == ("idle", 1008)
 
 
+def test_a_client_that_keeps_alive_is_not_sent_away(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> None:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            for _ in range(4):
+                await asyncio.sleep(0.4)
+                await talk.say("keep_alive")
+            await talk.say("finish")
+            await talk.hear("done")
+
+    with live_server(tiny_artifact, idle_timeout=1.0) as server:
+        asyncio.run(run(server))
+
+
 def test_a_silent_connection_holds_no_stream_and_goes_on_exactly(tiny_artifact: Path) -> None:
     async def run(server: LiveServer) -> str:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:

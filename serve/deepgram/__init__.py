@@ -1,0 +1,1 @@
+"""Deepgram's protocols: live and prerecorded speech, `/v1/listen`."""
