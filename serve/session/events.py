@@ -3,6 +3,7 @@
 Times are seconds from the first sample of the session. Segments are counted from 0 on each channel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,6 +31,12 @@ class Passage:
     end: float
     details: Result | None = None
     continues: bool = False
+
+
+def joined(passages: Sequence[Passage]) -> str:
+    """The text of passages that follow one another."""
+    said = [passage for passage in passages if passage.text]
+    return "".join(p.text if p.continues or p is said[0] else f" {p.text}" for p in said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Answers:
         details = said[0].details if len(said) == 1 else None
         return result(
             self._config,
-            " ".join(passage.text for passage in said),
+            events.joined(said),
             [word for passage in said for word in passage.words],
             details.nbest if details else (),
         )

@@ -77,13 +77,12 @@ class Utterance:
 
     async def _answer(self) -> bool:
         self._tell(messages.TranscriptStart(self._language))
-        last_segment = -1
+        begun = False
         while (event := await self._session.take()) is not None:
             match event:
-                case StableGrew(segment=segment, text=text):
-                    separator = " " if last_segment not in (-1, segment) else ""
-                    last_segment = segment
-                    self._tell(messages.TranscriptChunk(separator + text))
+                case StableGrew(text=text, continues=continues):
+                    self._tell(messages.TranscriptChunk(text if continues or not begun else f" {text}"))
+                    begun = True
                 case Ended(texts):
                     self._tell(messages.Transcript(texts[0], self._language))
                     self._tell(messages.TranscriptStop())
