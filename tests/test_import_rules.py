@@ -25,7 +25,7 @@ ORDER = (
     {"runtime.engine", "runtime.speech"},
     {"runtime.measure"},
     {"runtime.commands"},
-    {"export", "quantize", "serve.pool"},
+    {"export", "quantize", "serve.pool", "serve.load"},
     {"serve.access", "serve.session"},
     {"serve.service", "serve.sockets", "serve.containers"},
     {  # and a folder for every other protocol
