@@ -30,6 +30,7 @@ ORDER = (
     {"serve.service", "serve.sockets", "serve.containers"},
     {  # and a folder for every other protocol
         "serve.operations",
+        "serve.captions",
         "serve.native",
         "serve.openai",
         "serve.deepgram",
