@@ -144,7 +144,7 @@ def _measure(
 
 def _is_failure(report: LoadReport) -> bool:
     figures = report.figures
-    return not figures.streams or bool(figures.failed or figures.wrong_text)
+    return not figures.recordings or bool(figures.failed or figures.wrong_text)
 
 
 def _number_of_streams(text: str) -> int:

@@ -169,7 +169,8 @@ def test_our_own_server_by_all_of_its_protocols(server: LiveServer) -> None:
 def resampled(rate: int) -> FloatArray:
     """Speech that 16-bit PCM holds exactly."""
     samples = Resampler(SAMPLE_RATE, rate)(speech_like(1.3, seed=5), last=True)
-    return (np.rint(samples * 32768.0) / 32768.0).astype(np.float32)
+    exact: FloatArray = (np.rint(samples * 32768.0) / 32768.0).astype(np.float32)
+    return exact
 
 
 def test_addresses() -> None:
