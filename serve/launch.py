@@ -13,3 +13,8 @@ def serve() -> int:
 def stream() -> int:
     """emf-stream."""
     return launch("emf.serve.commands.stream", EXTRA)
+
+
+def load() -> int:
+    """emf-load."""
+    return launch("emf.serve.commands.load", EXTRA)

@@ -25,11 +25,12 @@ ORDER = (
     {"runtime.engine", "runtime.speech"},
     {"runtime.measure"},
     {"runtime.commands"},
-    {"export", "quantize", "serve.pool"},
+    {"export", "quantize", "serve.pool", "serve.load"},
     {"serve.access", "serve.session"},
     {"serve.service", "serve.sockets", "serve.containers"},
     {  # and a folder for every other protocol
         "serve.operations",
+        "serve.captions",
         "serve.native",
         "serve.openai",
         "serve.deepgram",

@@ -16,7 +16,8 @@ from emf.quantize.variant import PROVENANCE
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.variant import Variant
-from emf.runtime.measure.paced_load import find_capacity, run_load
+from emf.runtime.measure.capacity import find_capacity
+from emf.runtime.measure.paced_load import run_load
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.utterances import Utterance

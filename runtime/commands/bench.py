@@ -22,11 +22,12 @@ from emf.runtime.measure.bench_report import (
     FlooredLoad,
     Limits,
 )
+from emf.runtime.measure.capacity import find_capacity
 from emf.runtime.measure.document import to_document
 from emf.runtime.measure.floor import ChunkWork, MachineRates
 from emf.runtime.measure.latency import Baseline, Measurements, compare_streams
 from emf.runtime.measure.machine import StolenTime, describe_machine, peak_rss_bytes
-from emf.runtime.measure.paced_load import Load, find_capacity, run_load
+from emf.runtime.measure.paced_load import Load, run_load
 from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,30 +142,3 @@ def run_load(
         latencies += [done - arrived for arrived, _, step in ready if step > 0]
         for arrived, index, step in ready:
             heapq.heappush(due, (arrived + segment / rate, index, step + 1))
-
-
-def find_capacity(
-    run: Callable[[int], Load], deadline: float, first: int = 1, most: int = 4096
-) -> tuple[int, list[Load]]:
-    """The largest number of streams within the deadline: doubling, then bisection to one in twenty.
-
-    Returns:
-        That number (0 if not even one stream fits), and every load tried.
-    """
-    tried: list[Load] = []
-
-    def fits(streams: int) -> bool:
-        tried.append(run(streams))
-        return tried[-1].within(deadline)
-
-    good, streams = 0, first
-    while streams <= most and fits(streams):
-        good, streams = streams, 2 * streams
-    bad = min(streams, most + 1)
-    while bad - good > max(1, good // 20):
-        middle = (good + bad) // 2
-        if fits(middle):
-            good = middle
-        else:
-            bad = middle
-    return good, tried

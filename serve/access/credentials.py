@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 _SCHEMES = ("bearer", "token")
 _OPENAI_KEY = "openai-insecure-api-key."
-_KEY_BEHIND = ("token", "bearer")
+KEY_SUBPROTOCOLS = ("token", "bearer")
 """Subprotocols that the key follows: Deepgram's `token, KEY`."""
 
 
@@ -23,7 +23,7 @@ def key_of_subprotocols(offered: Sequence[str]) -> str | None:
     for place, name in enumerate(offered):
         if name.startswith(_OPENAI_KEY):
             return name.removeprefix(_OPENAI_KEY)
-        if name in _KEY_BEHIND and place + 1 < len(offered):
+        if name in KEY_SUBPROTOCOLS and place + 1 < len(offered):
             return offered[place + 1]
     return None
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from emf.serve.access.credentials import KEY_SUBPROTOCOLS, chosen_subprotocol, subprotocols
 from emf.serve.access.gate import Refusal
 from emf.serve.native.connection import Connection
 from emf.serve.native.conversations import Conversations
@@ -26,7 +27,7 @@ def routes(service: Service) -> Sequence[BaseRoute]:
             except Refusal as refusal:
                 await refuse_websocket(websocket, refusal_response(refusal))
                 return
-            await websocket.accept()
+            await websocket.accept(chosen_subprotocol(subprotocols(websocket), KEY_SUBPROTOCOLS))
             await Connection(websocket, service, conversations).run(admission, stack)
 
     return [WebSocketRoute(PATH, stream)]

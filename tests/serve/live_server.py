@@ -56,7 +56,8 @@ def live_server(
     artifact: Path, *, keys: Keys | None = None, endpoint: EndpointRules | None = None, **options: Any
 ) -> Iterator[LiveServer]:
     """Serve an artifact; `options` are those of `ServeOptions`, others are set on `Service` and its limits."""
-    recognizer = Recognizer.load(artifact, num_threads=1, endpoint=endpoint, decoding_method="greedy")
+    method = options.pop("decoding_method", "greedy")
+    recognizer = Recognizer.load(artifact, num_threads=1, endpoint=endpoint, decoding_method=method)
     engine = Engine(recognizer, max_streams=options.pop("max_streams", 8), max_batch=8, idle_timeout_ms=1e9)
     limits = {name: options.pop(name) for name in ("park_after", "flush_after") if name in options}
     chosen = ServeOptions(drain=options.pop("drain", 5.0), protocols=tuple(PROTOCOLS), **options)

@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from emf.runtime.commands.bench import main
-from emf.runtime.measure.paced_load import Load, find_capacity
+from emf.runtime.measure.capacity import find_capacity
+from emf.runtime.measure.paced_load import Load
 from tests.signals import speech_like
 
 

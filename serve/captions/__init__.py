@@ -1,0 +1,1 @@
+"""The page that shows live captions in a browser."""

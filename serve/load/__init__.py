@@ -1,0 +1,1 @@
+"""Paced load on a server, by the protocols that clients speak."""
