@@ -11,7 +11,7 @@ import numpy as np
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.search.batched.answers import Answers
-from emf.runtime.search.batched.hypotheses import Columns, Row
+from emf.runtime.search.batched.hypotheses import Columns, Row, ranks_in
 from emf.runtime.search.batched.prefixes import NONE, IntArray, Prefixes
 from emf.runtime.search.beam import BEAM_LENGTH_OFFSET
 from emf.runtime.search.candidates import num_candidates
@@ -81,7 +81,7 @@ class _BeamSearch:
             self._numbers[prefixes] = np.arange(len(prefixes))
         else:
             self._numbers[prefixes] = self._answers.add(joined, gains)
-        columns = self._counts[streams] + np.arange(len(streams)) - np.searchsorted(streams, streams)
+        columns = self._counts[streams] + ranks_in(streams)
         self._counts += np.bincount(streams, minlength=len(self._counts))
         self._ended.widen(int(self._counts.max()))
         self._ended.prefix[streams, columns], self._ended.path[streams, columns] = prefixes, active.path[new]
@@ -98,23 +98,21 @@ class _BeamSearch:
 
     def _extend(self, active: Row, answers: Answers, numbers: IntArray) -> Row:
         """The best extensions of each stream's hypotheses that can still enter its beam."""
-        ranks, gains = active.ranks(), active.score[:, None] + answers.gains[numbers]
-        gains[self._expansions[active.stream] == self._options.step_max_tokens] = -np.inf
-        candidates = np.full((len(self._counts), int(ranks.max()) + 1, gains.shape[1]), np.inf, gains.dtype)
-        candidates[active.stream, ranks] = -gains
-        candidates = candidates.reshape(len(candidates), -1)
-        order = np.argsort(candidates, axis=1, kind="stable")[:, : self._options.beam_width]
-        scores = -np.take_along_axis(candidates, order, axis=1)
-        streams, columns = np.nonzero(scores > self._floor()[:, None])
+        totals = active.score[:, None] + answers.gains[numbers]
+        kept = totals > self._floor()[active.stream, None]
+        kept[self._expansions[active.stream] == self._options.step_max_tokens] = False
         self._expansions += 1
-        sources, choices = np.divmod(order[streams, columns], gains.shape[1])
-        sources += np.searchsorted(active.stream, streams)
+        sources, choices = np.nonzero(kept)
+        scores, streams = totals[kept], active.stream[sources]
+        order = np.lexsort((-scores, streams))
+        order = order[ranks_in(streams) < self._options.beam_width]
+        sources, choices, scores, streams = sources[order], choices[order], scores[order], streams[order]
         cells = numbers[sources], choices
         tokens, log_probs = answers.top_ids[cells], answers.top[cells]
         paths = self._prefixes.emit(active.path[sources], tokens, (self._frames + self._offsets)[streams], log_probs)
         prefixes = self._prefixes.extend(active.prefix[sources], tokens, streams)
         self._grow(len(self._prefixes.lengths))
-        return Row(streams, prefixes, paths, scores[streams, columns])
+        return Row(streams, prefixes, paths, scores)
 
     def _floor(self) -> FloatArray:
         """Of each stream the score that an extension must exceed to enter the beam."""
@@ -133,7 +131,7 @@ class _BeamSearch:
 
     def _begin_frames(self, streams: IntArray) -> Row:
         """Begin the next frame of some streams with the best hypotheses that ended this one."""
-        ended, options = self._ended.of(streams), self._options
+        ended, options = self._ended.first(int(self._counts[streams].max())).of(streams), self._options
         self._ended.drop(streams)
         self._columns[ended.prefix[ended.prefix != NONE]] = NONE
         self._counts[streams] = self._expansions[streams] = 0

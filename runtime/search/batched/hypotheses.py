@@ -35,11 +35,6 @@ class Row:
         streams, numbers = np.repeat(np.arange(len(states)), counts), np.arange(sum(counts))
         return cls(streams, numbers, numbers, np.array([h.score for s in states for h in s.hypotheses], dtype))
 
-    def ranks(self) -> IntArray:
-        """The place of each among those of its stream."""
-        ranks: IntArray = np.arange(len(self.stream)) - np.searchsorted(self.stream, self.stream)
-        return ranks
-
     def with_others(self, other: "Row") -> "Row":
         """These and those of other streams."""
         if not len(self.stream):
@@ -48,6 +43,12 @@ class Row:
         stream, prefix, path = (np.concatenate(pair) for pair in pairs)
         score, order = np.concatenate([self.score, other.score]), np.argsort(stream, kind="stable")
         return Row(stream[order], prefix[order], path[order], score[order])
+
+
+def ranks_in(streams: IntArray) -> IntArray:
+    """The place of each among those of its stream; the streams are ascending."""
+    ranks: IntArray = np.arange(len(streams)) - np.searchsorted(streams, streams)
+    return ranks
 
 
 @dataclass(slots=True)

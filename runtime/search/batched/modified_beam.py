@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.search.batched.hypotheses import Columns, Row
+from emf.runtime.search.batched.hypotheses import Columns, Row, ranks_in
 from emf.runtime.search.batched.prefixes import NONE, IntArray, Prefixes
 from emf.runtime.search.candidates import num_candidates
 from emf.runtime.search.hypothesis import SearchState
@@ -49,7 +49,7 @@ def _successors(
     gains = prefixes.gains(joined, beam.prefix, beam.stream)
     # Choice 0 is the blank; a hypothesis that takes it stays as it is.
     gains = beam.score.astype(np.float32)[:, None] + np.concatenate([joined.blank[:, None], gains], axis=1)
-    ranks = beam.ranks()
+    ranks = ranks_in(beam.stream)
     totals = np.full((len(frames), int(ranks.max()) + 1, gains.shape[1]), -np.inf, gains.dtype)
     totals[beam.stream, ranks] = gains
     totals = totals.reshape(len(frames), -1)
