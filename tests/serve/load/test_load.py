@@ -163,7 +163,13 @@ def test_our_own_server_by_all_of_its_protocols(server: LiveServer) -> None:
         figures = load.figures()
         assert (figures.refused, figures.failed, figures.wrong_text, figures.recordings) == (0, 0, 0, 1), protocol
         assert figures.updates >= 1
-        assert text == expected != "" or protocol == "openai"  # which takes another rate
+        if protocol != "openai":  # which takes another rate
+            assert spelled(text) == spelled(expected) != ""
+
+
+def spelled(text: str) -> str:
+    """Without spaces: endpoints of a protocol divide the words of a model that makes no sense."""
+    return text.replace(" ", "")
 
 
 def resampled(rate: int) -> FloatArray:
