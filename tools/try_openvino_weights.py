@@ -46,7 +46,8 @@ _WAYS = (
 def _compile(manifest: Manifest, way: tuple[str, str, int], rows: int, threads: int) -> Any:
     precision, how, group = way
     graph = manifest.variant(Variant("openvino", precision))["encoder"]
-    axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
+    tensors = (*graph.inputs, *graph.outputs)
+    axes = {tensor.name: tensor.batch_axis for tensor in tensors}
     model = openvino.Core().read_model(str(manifest.path(graph.files[0])))
     if how == "reshape":
         shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
@@ -58,7 +59,7 @@ def _compile(manifest: Manifest, way: tuple[str, str, int], rows: int, threads: 
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group),
     }
-    return compile_graph(model, rows, axes, asked, None)
+    return compile_graph(model, rows, {tensor.name: tensor.shape for tensor in tensors}, asked, None)
 
 
 def _float_products(compiled: Any) -> str:

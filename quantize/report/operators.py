@@ -115,10 +115,11 @@ def _profile_openvino(path: str, graph: GraphSpec, inputs: Sequence[Arrays], num
 
     asked = {"PERF_COUNT": "YES", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(num_threads)}
     defaults = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-    axes = {tensor.name: tensor.batch_axis for tensor in (*graph.inputs, *graph.outputs)}
+    shapes = {tensor.name: tensor.shape for tensor in (*graph.inputs, *graph.outputs)}
     name, array = next(iter(inputs[0].items()))
+    num_rows = array.shape[shapes[name].index(None)]
     properties = defaults | asked | dict(graph.properties)
-    compiled = compile_graph(openvino.Core().read_model(path), array.shape[axes[name]], axes, properties, None)
+    compiled = compile_graph(openvino.Core().read_model(path), num_rows, shapes, properties, None)
     weights = {op.get_friendly_name(): _openvino_weights(op) for op in compiled.get_runtime_model().get_ops()}
     request = compiled.create_infer_request()
     for index, arrays in enumerate(inputs):

@@ -49,9 +49,9 @@ def test_passes_of_a_quantized_encoder(artifact: Path, backend: str) -> None:
     recognizer.decode_ready([singly])
     singly.input_finished()
     recognizer.decode_ready([singly])
-    expected = singly.state.encoder.arrays["attention_cache"]
+    expected = singly.state.encoder.arrays["attention_cache"].astype(np.float64)
     for encoder_state in encoders:
-        found = encoder_state.arrays["attention_cache"]
+        found = encoder_state.arrays["attention_cache"].astype(np.float64)
         np.testing.assert_array_equal(found, encoders[0].arrays["attention_cache"])
         noise = np.square(found - expected).mean() / np.square(expected).mean()
         assert noise < 1e-2, "the same scales: it differs by rounding alone"
