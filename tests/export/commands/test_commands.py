@@ -59,7 +59,7 @@ def test_export_and_verify(capsys: pytest.CaptureFixture[str], files: Path, expo
     assert verify_main([str(exported_by_command), "--audio", str(files / "speech.wav"), *flags, "--json"]) == 0
     found = document(capsys)
     checks = found["checks"]
-    assert len(checks) == 11 and all(check["passed"] for check in checks)
+    assert len(checks) == 13 and all(check["passed"] for check in checks)
     from_waveform = [check["variant"] for check in checks if check["name"] == "tokens from the waveform on"]
     assert from_waveform == ["onnxruntime/fp32", "openvino/fp32"]
     assert [waveform["tokens_equal"] for waveform in found["verify"]["waveform"]] == [True, True]

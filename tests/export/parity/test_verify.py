@@ -137,8 +137,8 @@ def test_a_state_written_to_the_wrong_place(exported: Export, monkeypatch: pytes
 
     write = EncoderState.write
 
-    def write_one_entry_further(state: EncoderState, outputs: Arrays, row: int) -> None:
-        write(state, outputs, row)
+    def write_one_entry_further(state: EncoderState, outputs: Arrays, row: int, segments: int = 1) -> None:
+        write(state, outputs, row, segments)
         for tensor in state.layout:
             if tensor.spec.update == "ring":
                 state.arrays[tensor.name] = np.roll(state.arrays[tensor.name], 1, axis=tensor.spec.axis)
