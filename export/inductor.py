@@ -56,6 +56,7 @@ class CompiledEncoder:
     def __init__(self, graph: EncoderGraph, run: Callable[..., tuple[Tensor, ...]]) -> None:
         """Take the graph, for its states, and what runs it."""
         self._tensors, self._run = graph.states.tensors, run
+        self._by_row = any(tensor.by_row for tensor in self._tensors)
 
     def __call__(
         self, features: Tensor, length: Tensor, state: list[Tensor] | None
@@ -64,7 +65,8 @@ class CompiledEncoder:
         if state is None:
             state = [torch.zeros(1, dtype=torch.int64), *(tensor.zeros(1) for tensor in self._tensors)]
         steps, *states = state
-        encoding, *new = self._run(features, *states)
+        rows = [torch.zeros(1, dtype=torch.int64)] if self._by_row else []
+        encoding, *new = self._run(features, *states, *rows)
         for spec, held, added in zip(self._tensors, states, new, strict=True):
             if spec.update == "ring":
                 size = added.shape[spec.axis]
@@ -73,6 +75,23 @@ class CompiledEncoder:
                 held.copy_(added)
         steps += 1
         return encoding, torch.full_like(length, encoding.shape[1]), state
+
+
+class EncoderStep(nn.Module):
+    """The exported encoder for one segment of each of some streams, of which there is at least one."""
+
+    def __init__(self, graph: EncoderGraph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, features: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """See `EncoderGraph`."""
+        torch._check(features.shape[0] > 0)  # type: ignore[no-untyped-call]
+        if states:
+            for each_stream in (states[0], states[-1]):
+                torch._check(each_stream.shape[0] == features.shape[0])  # type: ignore[no-untyped-call]
+        outputs: tuple[Tensor, ...] = self.graph(features, *states)
+        return outputs
 
 
 class PredictorStep(nn.Module):
@@ -127,7 +146,7 @@ def compile_frozen(source: SourceModel, prepare: Callable[[nn.Module, Arguments]
     predictor, joiner = PredictorStep(rnnt.predictor).eval(), JoinerStep(rnnt.joiner).eval()
     with torch.inference_mode():
         ones = torch.ones(2, dtype=torch.int64)
-        encode = _compiled(encoder, tuple(encoder.example_inputs().values()), prepare)
+        encode = _compiled(EncoderStep(encoder).eval(), tuple(encoder.example_inputs().values()), prepare)
         predict = _compiled(predictor, (torch.zeros(2, 1, dtype=torch.int64), ones, predictor.zeros(2)), prepare)
         join = _compiled(joiner, (torch.zeros(2, 1, dim), torch.zeros(2, 1, dim)), prepare)
 
@@ -176,8 +195,9 @@ def quantize_dynamic(module: nn.Module, arguments: Arguments) -> nn.Module:
     with torch.inference_mode(False), torch.no_grad():
         arguments = tree_map(torch.clone, arguments)
         shapes: Any = tree_map(lambda _: {0: batch}, arguments)
-        if isinstance(module, EncoderGraph):
-            shapes = (shapes[0], shapes[1:])  # it takes its states as `*states`
+        if isinstance(module, EncoderStep):  # it takes its states as `*states`, the rings with rows of their own
+            rings = tuple({0: Dim("rows")} for _ in shapes[2:-1])
+            shapes = (shapes[0], (*shapes[1:2], *rings, *shapes[2:][-1:]))
         program = torch.export.export(module, arguments, dynamic_shapes=shapes).module(check_guards=False)
         quantizer = x86.X86InductorQuantizer()
         quantizer.set_global(x86.get_default_x86_inductor_quantization_config(is_dynamic=True))
