@@ -3,8 +3,9 @@
 Example:
     python tools/compare_searches.py artifacts/base librispeech/manifest.tsv --precision int8 --streams 16 --seconds 60
 
-Both decode the same streams in turn, a segment of each at a time, on one thread. What is timed is the search alone:
-the step's search without the calls of predictor and joiner.
+Both decode the same streams in turn, a segment of each at a time, on one thread. `unequal` counts the steps of streams
+after which tokens or times differ; `score_difference` is the greatest of scores: the two put other hypotheses into one
+call of the joiner, which may round otherwise. What is timed is the search alone, without predictor and joiner.
 """
 
 import argparse
@@ -96,20 +97,19 @@ def main() -> None:
         for index, stream in enumerate(batch):
             stream.accept_waveform(rate, np.roll(audio, -index * length)[:length])
             stream.input_finished()
-    seconds, steps, unequal = dict.fromkeys(searches, 0.0), 0, 0
+    seconds, steps, unequal, score = dict.fromkeys(searches, 0.0), 0, 0, 0.0
     while recognizer.is_ready(streams["batched"][0]):
         for name, step in searches.items():
             seconds[name] += decode(recognizer, step, streams[name])
         steps += 1
-        pairs = zip(*([recognizer.get_result(stream) for stream in batch] for batch in streams.values()), strict=True)
-        unequal += sum(
-            (one.token_ids, one.timestamps, one.score) != (other.token_ids, other.timestamps, other.score)
-            for one, other in pairs
-        )
+        for pair in zip(*streams.values(), strict=True):
+            one, other = (recognizer.get_result(stream) for stream in pair)
+            unequal += (one.token_ids, one.timestamps) != (other.token_ids, other.timestamps)
+            score = max(score, abs(one.score - other.score))
     tokens = sum(len(recognizer.get_result(stream).token_ids) for stream in streams["batched"])
     figures = {f"{name}_ms": round(1e3 * spent / steps / count, 3) for name, spent in seconds.items()}
-    report = {"streams": count, "steps": steps, "tokens": tokens, "unequal": unequal, **figures}
-    sys.stdout.write(json.dumps(report) + "\n")
+    report = {"streams": count, "steps": steps, "tokens": tokens, "unequal": unequal, "score_difference": score}
+    sys.stdout.write(json.dumps(report | figures) + "\n")
 
 
 if __name__ == "__main__":
