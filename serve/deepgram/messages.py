@@ -4,6 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from emf.serve.sockets.json_messages import decode_json
+
 
 class KeepAlive(msgspec.Struct, frozen=True, tag="KeepAlive"):
     """The client is there, though it sends no audio."""
@@ -151,4 +153,4 @@ def decode(text: str) -> ClientMessage:
     Raises:
         msgspec.MsgspecError: it is none; the error says what is wrong.
     """
-    return _DECODER.decode(text)
+    return decode_json(_DECODER, text)

@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from emf.serve.session.audio_format import Encoding
+from emf.serve.sockets.json_messages import decode_json
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -123,4 +124,4 @@ def decode(text: str) -> ClientMessage:
     Raises:
         msgspec.MsgspecError: it is none; the error says what is wrong.
     """
-    return _DECODER.decode(text)
+    return decode_json(_DECODER, text)

@@ -9,6 +9,7 @@ import msgspec
 
 from emf.runtime.guidance.phrases import DEFAULT_SCORE, MAX_PHRASE_LENGTH
 from emf.runtime.recognition.result import Alternative, Word
+from emf.serve.sockets.json_messages import decode_json
 
 _DIGITS = 6
 _BRACKETS = "[<"
@@ -123,7 +124,7 @@ def decode(text: str) -> Request:
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return _DECODER.decode(text)
+    return decode_json(_DECODER, text)
 
 
 def encode(answer: Partial | Result | Alternatives) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from emf.serve.sockets.json_messages import decode_json
+
 VERSION = "1.10.2"
 """Of the package whose events these are."""
 MOST_DATA_BYTES = 2**20
@@ -57,10 +59,10 @@ async def read_event(reader: asyncio.StreamReader) -> Event | None:
             return None
         raise FramingError("expected a line of JSON, found the end within it") from error
     try:
-        head = _LINES.decode(line)
+        head = decode_json(_LINES, line)
         data = dict(head.data or {})
         if head.data_length:
-            data |= _DATA.decode(await reader.readexactly(head.data_length))
+            data |= decode_json(_DATA, await reader.readexactly(head.data_length))
         payload = await reader.readexactly(head.payload_length) if head.payload_length else b""
     except asyncio.IncompleteReadError as error:
         raise FramingError("expected a whole event, found the end within it") from error
