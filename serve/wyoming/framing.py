@@ -62,7 +62,8 @@ async def read_event(reader: asyncio.StreamReader) -> Event | None:
         head = decode_json(_LINES, line)
         data = dict(head.data or {})
         if head.data_length:
-            data |= decode_json(_DATA, await reader.readexactly(head.data_length))
+            more = decode_json(_DATA, await reader.readexactly(head.data_length))
+            data |= more
         payload = await reader.readexactly(head.payload_length) if head.payload_length else b""
     except asyncio.IncompleteReadError as error:
         raise FramingError("expected a whole event, found the end within it") from error
