@@ -38,6 +38,12 @@ class ServeOptions:
     deadline_ms: float = same_option(EngineOptions, "deadline_ms")
     max_streams: int | None = same_option(EngineOptions, "max_streams")
     max_batch: int = same_option(EngineOptions, "max_batch")
+    threads_per_worker: int | None = option(
+        None, "Decode in this many threads of each worker.", kind=int, low=1, high=1024, unset="1", group="workers"
+    )
+    worker_timeout: float = option(
+        5.0, "Give up a worker that shows no sign of life for this time.", low=0.2, high=600.0, group="workers"
+    )
     idle_timeout: float = option(
         60.0, "End a session after this time without a message.", low=1.0, high=_LONGEST, group="sessions"
     )

@@ -26,7 +26,7 @@ ORDER = (
     {"runtime.measure"},
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load"},
-    {"serve.access", "serve.session"},
+    {"serve.access", "serve.session", "serve.workers"},
     {"serve.service", "serve.sockets", "serve.containers"},
     {  # and a folder for every other protocol
         "serve.operations",

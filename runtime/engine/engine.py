@@ -82,13 +82,16 @@ class Engine:
         self._workers = Workers(recognizer, self._scheduler, self._clock, num_workers)
         weakref.finalize(self, self._scheduler.abandon).atexit = False
 
-    def open(self, stream: Stream | None = None, *, on_result: OnResult | None = None) -> StreamHandle:
+    def open(
+        self, stream: Stream | None = None, *, on_result: OnResult | None = None, beyond_capacity: bool = False
+    ) -> StreamHandle:
         """Begin a stream.
 
         Args:
             stream: a stream made or restored by the engine's recognizer; the engine then owns it. `None` makes one.
             on_result: called with each result, in a thread that all streams share. A slow callback skips
                 outdated results, but gets the last result of every segment.
+            beyond_capacity: admit the stream though the engine is full, as one that another engine has lost.
 
         Raises:
             Overloaded: the engine is full; nothing changed.
@@ -100,7 +103,7 @@ class Engine:
             raise UsageError(f"expected a function that takes a result, found {type(on_result).__name__}")
         chosen = self._recognizer.create_stream() if stream is None else stream
         require_stream(chosen)
-        return StreamHandle(self._scheduler, self._scheduler.admit(chosen, on_result), self)
+        return StreamHandle(self._scheduler, self._scheduler.admit(chosen, on_result, beyond_capacity), self)
 
     def metrics(self) -> EngineMetrics:
         """State of the engine now, and statistics of what it did."""

@@ -38,12 +38,12 @@ class Scheduler:
 
     # Callers
 
-    def admit(self, stream: Stream, on_result: OnResult | None) -> Slot:
+    def admit(self, stream: Stream, on_result: OnResult | None, beyond_capacity: bool = False) -> Slot:
         """Give a stream a slot; see `Admission.check_stream`."""
         with self._changed:
             now = self._clock.now()
             self._expire_idle(now)
-            self._admission.check_stream(len(self._slots), now)
+            self._admission.check_stream(0 if beyond_capacity else len(self._slots), now)
             slot = Slot(stream, on_result, ChunkClock(self._period), now)
             self._slots.add(slot)
             self._counts.admitted += 1

@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from emf.runtime.commands.command_line import CommandParser, Status, command_parser, one_of, run_printing
-from emf.runtime.commands.option_flags import add_option_flags, options_from
-from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
+from emf.runtime.commands.option_flags import add_option_flags
+from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags
 from emf.runtime.commands.terminal import Output, tell
-from emf.runtime.engine.engine import Engine
 from emf.runtime.errors import UsageError
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.serve.access.gate import Gate
@@ -22,16 +22,17 @@ from emf.serve.app import make_app
 from emf.serve.operations.logs import log_as_json
 from emf.serve.options import ServeOptions
 from emf.serve.own_ports import OwnPort, bind_own_ports, listen_at
-from emf.serve.pool.in_process import InProcessPool
 from emf.serve.pool.places import Places
+from emf.serve.pool.stream_pool import StreamPool
+from emf.serve.pools import AUTO, open_pool
 from emf.serve.protocols import PROTOCOLS
 from emf.serve.server import Server, address_of, bind
 from emf.serve.service.counters import Counters
 from emf.serve.service.service import Service, ServiceLimits
 from emf.serve.session.limits import SessionLimits
+from emf.serve.workers.worker_pool import WorkerPool
 
-_NEVER_MS = 1e9
-"""Sessions watch their silence themselves."""
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_parser() -> CommandParser:
@@ -46,7 +47,10 @@ def make_parser() -> CommandParser:
     add_option_flags(parser, EndpointRules, heading="endpoint ")
     add_option_flags(parser, ServeOptions)
     parser.add_argument(
-        "--workers", default="0", help="Decode in this many processes; 0 decodes in the server's own. Default: 0."
+        "--workers",
+        default=AUTO,
+        metavar="N",
+        help="Decode in this many processes; 0 decodes in the server's own. Default: auto, one a processor.",
     )
     parser.add_argument(
         "--protocols",
@@ -69,27 +73,15 @@ def make_parser() -> CommandParser:
 
 def _work(flags: argparse.Namespace, output: Output) -> Status:
     options = _options(flags)
-    if flags.workers != "0":
-        raise UsageError(f"expected --workers 0, found {flags.workers!r:.40}; this version decodes in its own process")
     keys = read_keys(options.api_keys, os.environ.get(ENVIRONMENT))
     _check_exposure(options, keys)
     if options.log_format == "json":
         log_as_json(logging.INFO if flags.verbose else logging.WARNING)
     bound, own_ports = bind(options.host, options.port), bind_own_ports(options)
-    decoding, endpoint = read_decoding(flags), options_from(flags, EndpointRules)
-    recognizer = decoding.open(flags.artifact, endpoint=endpoint)
-    engine = Engine(
-        recognizer,
-        deadline_ms=options.deadline_ms,
-        max_streams=options.max_streams,
-        max_batch=options.max_batch,
-        idle_timeout_ms=_NEVER_MS,
-    )
-    pool = InProcessPool(recognizer, engine, Path(flags.artifact).resolve().name, options.language)
     others = {port.protocol: port.address(options) for port in own_ports}
     on_ready = _tell_addresses(flags, output, address_of(bound, options), others)
     with _runner() as runner:
-        runner.run(_serve(pool, keys, options, bound, own_ports, on_ready))
+        runner.run(_serve(flags, keys, options, bound, own_ports, on_ready))
     return Status.DONE
 
 
@@ -99,23 +91,61 @@ def _options(flags: argparse.Namespace) -> ServeOptions:
 
 
 async def _serve(
-    pool: InProcessPool,
+    flags: argparse.Namespace,
     keys: Keys,
     options: ServeOptions,
     bound: socket.socket,
     own_ports: list[OwnPort],
     on_ready: Callable[[], None],
 ) -> None:
-    service = make_service(pool, keys, options)
-    server = Server(service, options)
-    server.listen(make_app(service, options.protocols), bound)
-    listen_at(server, service, own_ports)
-    await server.run(on_ready)
-
-
-def make_service(pool: InProcessPool, keys: Keys, options: ServeOptions) -> Service:
-    """What the protocols share, by the options."""
     counters = Counters()
+    pool = await open_pool(flags, options, counters)
+    try:
+        service = make_service(pool, keys, options, counters)
+        server = Server(service, options)
+        server.listen(make_app(service, options.protocols), bound)
+        listen_at(server, service, own_ports)
+    except BaseException:
+        await pool.close()
+        raise
+    with _renewing(pool):
+        await server.run(on_ready)
+
+
+@contextmanager
+def _renewing(pool: StreamPool) -> Iterator[None]:
+    """Open the artifact anew at SIGHUP."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def renew() -> None:
+        task = asyncio.get_running_loop().create_task(_renew(pool))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, renew)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel()
+
+
+async def _renew(pool: StreamPool) -> None:
+    if not isinstance(pool, WorkerPool):
+        _LOGGER.error("expected workers to open the artifact anew, found none; start the server with --workers")
+        return
+    try:
+        await pool.renew()
+        _LOGGER.info("all workers have opened the artifact anew")
+    except Exception as error:
+        _LOGGER.error("the artifact cannot be opened anew: %s", error)
+
+
+def make_service(pool: StreamPool, keys: Keys, options: ServeOptions, counters: Counters | None = None) -> Service:
+    """What the protocols share, by the options."""
+    counters = counters or Counters()
     origins = frozenset(origin.rstrip("/") for origin in options.allow_origin)
     gate = Gate(keys, Places(lambda: pool.capacity), counters.refused, origins)
     sessions = SessionLimits(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.engine.engine import Engine
@@ -58,12 +58,27 @@ class EngineStream:
 class InProcessPool:
     """A `StreamPool` around one engine of this process."""
 
-    def __init__(self, recognizer: Recognizer, engine: Engine, name: str, language: str = "en") -> None:
-        """Serve streams of `engine`, which decodes with `recognizer`; `name` and `language` are the model's."""
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        engine: Engine,
+        name: str,
+        language: str = "en",
+        beyond_capacity: bool = False,
+    ) -> None:
+        """Serve streams of `engine`, which decodes with `recognizer`; `name` and `language` are the model's.
+
+        `beyond_capacity` refuses no stream: somebody else counts them.
+        """
         self.facts = ModelFacts(name, recognizer.sample_rate, language)
-        self._recognizer, self._engine = recognizer, engine
+        self._recognizer, self._engine, self._beyond_capacity = recognizer, engine, beyond_capacity
         self._measured = engine.metrics()
         self._measured_at = time.monotonic()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What a snapshot must have been taken with."""
+        return self._recognizer.settings.identity
 
     @property
     def capacity(self) -> int:
@@ -79,7 +94,7 @@ class InProcessPool:
             stream = await asyncio.to_thread(self._create_stream, wishes)
         else:
             stream = self._create_stream(wishes)
-        return EngineStream(self._engine.open(stream))
+        return EngineStream(self._engine.open(stream, beyond_capacity=self._beyond_capacity))
 
     def _create_stream(self, wishes: StreamWishes) -> Stream:
         phrases = wishes.phrases

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _LAG_SECONDS = (0.02, 0.04, 0.08, 0.12, 0.16, 0.24, 0.32, 0.5, 1.0, 2.0, 5.0)
+_PAUSE_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LOOP_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -25,6 +26,17 @@ class Counters:
         )
         self._loop = Histogram(
             "emf_loop_lag_seconds", "Delay of the event loop.", buckets=_LOOP_SECONDS, registry=registry
+        )
+
+        self._workers = Counter("emf_worker_starts", "Workers that were ready.", registry=registry)
+        self._lost = Counter("emf_worker_losses", "Workers that were lost.", ["how"], registry=registry)
+        self._blamed = Counter("emf_streams_blamed", "Streams ended because they end workers.", registry=registry)
+        self._pause = Histogram(
+            "emf_move_pause_seconds",
+            "Silence of a stream that goes on at another worker.",
+            ["why"],
+            buckets=_PAUSE_SECONDS,
+            registry=registry,
         )
 
     def declare(self, protocols: Iterable[str]) -> None:
@@ -61,3 +73,19 @@ class Counters:
     def loop_lag(self, seconds: float) -> None:
         """Record how late the event loop was."""
         self._loop.observe(seconds)
+
+    def worker_ready(self, seconds: float) -> None:
+        """See `PoolObserver`."""
+        self._workers.inc()
+
+    def worker_lost(self, how: str) -> None:
+        """See `PoolObserver`."""
+        self._lost.labels(how).inc()
+
+    def stream_moved(self, why: str, pause: float) -> None:
+        """See `PoolObserver`."""
+        self._pause.labels(why).observe(pause)
+
+    def stream_blamed(self) -> None:
+        """See `PoolObserver`."""
+        self._blamed.inc()

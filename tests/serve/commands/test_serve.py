@@ -100,7 +100,7 @@ REFUSED = {
     "a key without its certificate": ["{artifact}", "--tls-key", "{tmp}/key"],
     "a certificate without its key": ["{artifact}", "--tls-cert", "{tmp}/cert"],
     "no certificate": ["{artifact}", "--tls-key", "{tmp}/nothing", "--tls-cert", "{tmp}/nothing"],
-    "workers": ["{artifact}", "--workers", "2"],
+    "workers": ["{artifact}", "--workers", "many"],
     "an unknown protocol": ["{artifact}", "--protocols", "smoke"],
     "a number out of range": ["{artifact}", "--drain", "-1"],
 }

@@ -1,0 +1,1 @@
+"""Engines in other processes, and streams that outlive them."""

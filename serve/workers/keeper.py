@@ -1,0 +1,117 @@
+"""Keeps a place for a worker occupied: a worker that is lost is replaced, sooner where it lived long."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+
+from emf.serve.pool.pool_observer import PoolObserver
+from emf.serve.workers.link import Launcher, Loss
+from emf.serve.workers.remote_worker import RemoteWorker, WorkerState, until_ready
+
+_LOGGER = logging.getLogger(__name__)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_LONG_LIFE = 10.0
+"""Seconds, after which a worker's end says nothing about the next one's."""
+_GRACE = 15.0
+"""Seconds for which a worker that is being replaced still counts."""
+_START_SECONDS = 600.0
+
+
+class Keeper:
+    """One place.
+
+    Attributes:
+        worker: that takes streams; `None` while it is being replaced.
+        retiring: workers that were here before, and still have streams.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        launcher: Launcher,
+        silence: float,
+        on_lost: Callable[[RemoteWorker, Loss], None],
+        observer: PoolObserver,
+    ) -> None:
+        """Begin without a worker; see `RemoteWorker` for `silence`."""
+        self._number, self._launcher, self._silence = number, launcher, silence
+        self._on_lost, self._observer = on_lost, observer
+        self.worker: RemoteWorker | None = None
+        self.retiring: list[RemoteWorker] = []
+        self._capacity, self._lost_at = 0, 0.0
+        self._pause = _FIRST_PAUSE
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def capacity(self) -> int:
+        """Streams that are carried here, or soon will be again."""
+        if self.worker is not None:
+            return self.worker.metrics.capacity
+        return self._capacity if time.monotonic() - self._lost_at < _GRACE else 0
+
+    async def occupy(self) -> None:
+        """Begin a worker and wait until it is ready. One that was here before retires.
+
+        Raises:
+            EmfError: why it cannot serve.
+            Exception: it cannot be begun.
+        """
+        begin = time.monotonic()
+        link = await self._launcher.launch(self._number)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                facts = await until_ready(link)
+        except BaseException:
+            link.sever()
+            raise
+        self._observer.worker_ready(time.monotonic() - begin)
+        before, self.worker = self.worker, RemoteWorker(self._number, link, facts, self._silence)
+        if before is not None:
+            before.state = WorkerState.RETIRING
+            self.retiring.append(before)
+        self._begin(self._tend(self.worker))
+
+    def close(self) -> None:
+        """End all workers of this place."""
+        self._is_closed = True
+        for worker in (self.worker, *self.retiring):
+            if worker is not None:
+                worker.sever(Loss.STOPPED)
+        for task in self._tasks:
+            task.cancel()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tend(self, worker: RemoteWorker) -> None:
+        """Let a worker live, then replace it."""
+        loss = await worker.run()
+        if worker in self.retiring:
+            self.retiring.remove(worker)
+        is_replaced = worker is self.worker
+        if is_replaced:
+            self.worker, self._lost_at = None, time.monotonic()
+            self._capacity = worker.metrics.capacity
+        if self._is_closed:
+            return
+        if loss is not Loss.STOPPED or worker.streams:
+            _LOGGER.warning("worker %d was lost (%s) with %d streams", self._number, loss.value, len(worker.streams))
+            self._observer.worker_lost(loss.value)
+        self._on_lost(worker, loss)
+        if is_replaced:
+            if time.monotonic() - worker.begun_at > _LONG_LIFE:
+                self._pause = _FIRST_PAUSE
+            await self._replace()
+
+    async def _replace(self) -> None:
+        while not self._is_closed and self.worker is None:
+            pause, self._pause = self._pause, min(2.0 * self._pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            try:
+                await self.occupy()
+            except Exception as error:
+                _LOGGER.error("worker %d cannot be replaced yet: %s", self._number, error)

@@ -1,0 +1,159 @@
+"""What a server and its workers say to each other, as MessagePack: typed, and no code travels in it.
+
+A worker's first message is `Ready` or `CannotServe`. The messages of one stream are taken in their order. Streams have
+the number that the server gives them.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from emf.runtime.engine.metrics import EngineMetrics
+from emf.runtime.recognition.endpoint import EndpointRules
+from emf.runtime.recognition.result import Result
+
+
+class Open(Struct, frozen=True, tag="open"):
+    """Begin a stream, or go on with one; see `StreamPool.open`. It is admitted even where the engine is full."""
+
+    stream: int
+    snapshot: bytes | None = None
+    phrases: dict[str, float] | None = None
+    endpoint: EndpointRules | None = None
+    forgiving: bool = False
+
+
+class Feed(Struct, frozen=True, tag="feed"):
+    """Mono audio: float32, little-endian."""
+
+    stream: int
+    sample_rate: int
+    samples: bytes
+
+
+class Finish(Struct, frozen=True, tag="finish"):
+    """The audio is complete."""
+
+    stream: int
+
+
+class TakeSnapshot(Struct, frozen=True, tag="take"):
+    """Ask for `Snapshot` of all that was fed up to here."""
+
+    stream: int
+    name: int
+
+
+class Close(Struct, frozen=True, tag="close"):
+    """Give a stream up. Nothing more is said of it."""
+
+    stream: int
+
+
+class Ping(Struct, frozen=True, tag="ping"):
+    """Ask for `Pong`."""
+
+
+ToWorker: TypeAlias = Open | Feed | Finish | TakeSnapshot | Close | Ping
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """The worker takes streams.
+
+    Attributes:
+        pid: of its process.
+        sample_rate: of the model, in Hz.
+        identity: of its recognizer: what snapshots it takes.
+        metrics: of its engine.
+        seconds: that it needed to be ready.
+    """
+
+    pid: int
+    sample_rate: int
+    identity: dict[str, str]
+    metrics: EngineMetrics
+    seconds: float
+
+
+class CannotServe(Struct, frozen=True, tag="cannot"):
+    """The worker ends: its model cannot be opened. `kind` is the name of an `EmfError`."""
+
+    kind: str
+    message: str
+
+
+class Opened(Struct, frozen=True, tag="opened"):
+    """A stream has begun."""
+
+    stream: int
+
+
+class Heard(Struct, frozen=True, tag="heard"):
+    """A stream says something new.
+
+    Attributes:
+        fed: `Feed` messages that were taken.
+        is_idle: nothing of them is left to decode before more audio comes.
+        result: `None` where only the rest is new.
+    """
+
+    stream: int
+    fed: int
+    is_idle: bool
+    result: Result | None = None
+
+
+class Snapshot(Struct, frozen=True, tag="snapshot"):
+    """Answer to `TakeSnapshot`; it took so many seconds of a processor."""
+
+    stream: int
+    name: int
+    data: bytes
+    seconds: float
+
+
+class Over(Struct, frozen=True, tag="over"):
+    """A stream has ended: well, or by the error of which `kind` is the name. `message` is for people."""
+
+    stream: int
+    kind: str = ""
+    message: str = ""
+
+
+class Pong(Struct, frozen=True, tag="pong"):
+    """The worker lives."""
+
+    metrics: EngineMetrics
+
+
+FromWorker: TypeAlias = Ready | CannotServe | Opened | Heard | Snapshot | Over | Pong
+
+MOST_BYTES = 2**30
+"""Of a message."""
+_ENCODER = msgspec.msgpack.Encoder()
+_TO_WORKER: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_FROM_WORKER: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """A message as bytes."""
+    return _ENCODER.encode(message)
+
+
+def to_worker(data: bytes) -> ToWorker:
+    """A message for a worker.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _TO_WORKER.decode(data)
+
+
+def from_worker(data: bytes) -> FromWorker:
+    """A message of a worker.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _FROM_WORKER.decode(data)
