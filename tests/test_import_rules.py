@@ -25,7 +25,7 @@ ORDER = (
     {"runtime.engine", "runtime.speech"},
     {"runtime.measure"},
     {"runtime.commands"},
-    {"export", "quantize", "serve.pool", "serve.load"},
+    {"export", "quantize", "serve.pool", "serve.load", "serve.store"},
     {"serve.access", "serve.session", "serve.workers"},
     {"serve.service", "serve.sockets", "serve.containers"},
     {  # and a folder for every other protocol
@@ -78,8 +78,8 @@ PACKAGES = {
         {"nncf": "compress"},
     ),
     "serve": Package(
-        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
-        {"uvicorn": "server"},
+        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis"}),
+        {"redis": "store/redis_store", "uvicorn": "server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6

@@ -11,6 +11,8 @@ from emf.serve.session.events import FailureCode
 from emf.serve.session.limits import SessionLimits
 from emf.serve.session.session import Session
 from emf.serve.session.settings import SessionSettings
+from emf.serve.store.saved import SavedSession
+from emf.serve.store.session_store import SessionStore
 
 _WIND_UP_SHARE = 0.25
 _WIND_UP_SECONDS = 3.0
@@ -44,6 +46,7 @@ class Service:
         session_limits: of every session.
         limits: of every connection.
         sessions: those that live, and the protocol of each.
+        store: where sessions are written down for other servers; `None` for nowhere.
         before_drain: called when the server begins to end.
     """
 
@@ -52,12 +55,15 @@ class Service:
     counters: Counters
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: ServiceLimits = field(default_factory=ServiceLimits)
+    store: SessionStore | None = None
     sessions: dict[Session, str] = field(default_factory=dict, init=False)
     before_drain: list[Callable[[], None]] = field(default_factory=list, init=False)
 
-    def open_session(self, protocol: str, admission: Admission, settings: SessionSettings) -> Session:
-        """Begin a session for an admitted connection. The caller ends it with `close_session`."""
-        session = Session(self.pool, admission.place, settings, self.session_limits, self.counters)
+    def open_session(
+        self, protocol: str, admission: Admission, settings: SessionSettings, saved: SavedSession | None = None
+    ) -> Session:
+        """Begin a session for an admitted connection, or go on with one. The caller ends it with `close_session`."""
+        session = Session(self.pool, admission.place, settings, self.session_limits, self.counters, saved)
         self.sessions[session] = protocol
         self.counters.session_began(protocol)
         return session
@@ -96,3 +102,5 @@ class Service:
         for session in list(self.sessions):
             await self.close_session(session)
         await self.pool.close()
+        if self.store is not None:
+            await self.store.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from emf.runtime.recognition.result import Result, Word
+from emf.serve.store.saved import SavedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,13 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """The state of the session as of the events before: with it, another server goes on behind them."""
+
+    session: SavedSession
+
+
+@dataclass(frozen=True, slots=True)
 class Complaint:
     """A message of the client that makes no sense, put by its connection; the session goes on."""
 
@@ -195,6 +203,7 @@ Event: TypeAlias = (
     | Marked
     | Settled
     | Kept
+    | Saved
     | Complaint
     | Note
     | Ended

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from emf.serve.session.events import Ended, Event, Failed, FailureCode, Final, Kept, Partial, StableGrew
+from emf.serve.session.events import Ended, Event, Failed, FailureCode, Final, Kept, Partial, Saved, StableGrew
 
 _MOST_EVENTS = 2_000
 """That nobody took: a client that reads nothing for so long is given up."""
@@ -50,8 +50,8 @@ class Outbox:
         match event:
             case Partial() | Final():
                 outdated = next((e for e in self._events if _is_replaced(e, event)), None)
-            case Kept():
-                outdated = next((e for e in self._events if isinstance(e, Kept)), None)
+            case Kept() | Saved():
+                outdated = next((e for e in self._events if type(e) is type(event)), None)
             case _:
                 return
         if outdated is not None:

@@ -15,6 +15,7 @@ from emf.serve.session.outbox import Outbox
 from emf.serve.session.settings import SessionSettings
 from emf.serve.session.silence import Silence
 from emf.serve.session.worker import Worker
+from emf.serve.store.saved import SavedSession
 
 _PIECE_SECONDS = 0.5
 """Audio that comes at once is decoded in pieces of this length: other sessions get their turn in between."""
@@ -38,6 +39,7 @@ class Session:
         settings: SessionSettings,
         limits: SessionLimits,
         observer: SessionObserver,
+        saved: SavedSession | None = None,
     ) -> None:
         """Begin, without a stream.
 
@@ -47,6 +49,7 @@ class Session:
             settings: of this session.
             limits: of all sessions.
             observer: measures.
+            saved: what to go on with; `None` begins anew.
         """
         self._observer, self._form, self._limits = observer, settings.form, limits
         self._inbox = Inbox(max(int(_PIECE_SECONDS * self._form.sample_rate), 1) * self._form.bytes_per_frame)
@@ -58,6 +61,9 @@ class Session:
         now = time.monotonic()
         self._silence = Silence(limits, now, now, now)
         self._worker = Worker(pool, place, settings, self._silence, self._inbox, self._arrivals, self._put)
+        if saved is not None:
+            self.received, self._bytes = saved.frames, saved.frames * self._form.bytes_per_frame
+            self._worker.restore(saved)
         self._task = asyncio.create_task(self._worker.run())
 
     # The connection's side

@@ -14,8 +14,10 @@ class SessionSettings:
         form: of the audio.
         wishes: for its streams.
         kept_every: seconds of audio after which `Kept` comes again.
+        saved_every: seconds of audio after which `Saved` comes again; `None` for never.
     """
 
     form: AudioFormat = field(default_factory=AudioFormat)
     wishes: StreamWishes = NO_WISHES
     kept_every: float = 1.0
+    saved_every: float | None = None

@@ -10,6 +10,7 @@ from emf.runtime.errors import StreamClosed
 from emf.runtime.recognition.result import Result
 from emf.serve.pool.stream_pool import LiveStream, StreamPool, StreamWishes
 from emf.serve.session.arrivals import Arrivals
+from emf.serve.store.saved import SavedTrack
 from emf.serve.session.events import Endpoint, Event, Final, Partial, Passage, SpeechStarted
 
 _RETRY_SECONDS = 0.02
@@ -58,6 +59,29 @@ class Track:
         self._heard = asyncio.Event()
         self._texts: list[str] = []
         self._tokens: list[int] = []
+
+    async def saved(self) -> SavedTrack:
+        """Its state, with all that was told before."""
+        snapshot = self._snapshot
+        if self._stream is not None:
+            snapshot = await self._stream.snapshot()
+            await asyncio.sleep(_TURN_SECONDS)
+            await self._check()
+        return SavedTrack(
+            self.fed,
+            self._base,
+            self._first_segment,
+            self._next_segment,
+            list(self._texts),
+            list(self._tokens),
+            snapshot,
+        )
+
+    def restore(self, saved: SavedTrack) -> None:
+        """Go on with a state, before anything was fed."""
+        self.fed = self.decoded = saved.fed
+        self._base, self._first_segment, self._next_segment = saved.base, saved.first_segment, saved.next_segment
+        self._texts, self._tokens, self._snapshot = list(saved.texts), list(saved.tokens), saved.snapshot
 
     @property
     def text(self) -> str:
@@ -180,6 +204,8 @@ class Track:
 
     def _tell(self, result: Result) -> None:
         segment, passage = self._first_segment + result.segment, self._passage(result)
+        if segment < self._next_segment:
+            return  # it was told before the stream went on here
         before, self._open_segment = self._open_segment, None if result.ends_segment else result
         self.decoded, lag = passage.end, self._arrivals.lag_ms(passage.end)
         if result.text and not (before and before.text):

@@ -13,12 +13,13 @@ from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.session.arrivals import Arrivals
 from emf.serve.session.audio_decoder import AudioDecoder
 from emf.serve.session.audio_format import AudioFormat
-from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed, Settled
+from emf.serve.session.events import Ended, Event, Failed, FailureCode, Flushed, Saved, Settled
 from emf.serve.session.inbox import Change, Finish, Flush, Inbox, Item, Mark, Rewind, Settle
 from emf.serve.session.progress import Progress
 from emf.serve.session.settings import SessionSettings
 from emf.serve.session.silence import Consequence, Silence
 from emf.serve.session.track import Track
+from emf.serve.store.saved import SavedSession
 
 _LOGGER = logging.getLogger(__name__)
 _RETRY_AFTER = 2.0
@@ -47,6 +48,8 @@ class Worker:
         self._inbox, self._arrivals, self._put = inbox, arrivals, put
         self._decoder = AudioDecoder(self._form)
         self._task: asyncio.Task[None] | None = None
+        self._save_every = settings.saved_every
+        self._frames = self._saved_frames = 0
         self.progress = Progress(self._form.sample_rate, settings.kept_every)
         self._tracks = [
             Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded, self._fail)
@@ -58,10 +61,18 @@ class Worker:
         """Whether it holds streams of the pool."""
         return any(track.is_open for track in self._tracks)
 
+    def restore(self, saved: SavedSession) -> None:
+        """Go on with a state, before anything came."""
+        self._frames = self._saved_frames = saved.frames
+        for track, its in zip(self._tracks, saved.tracks, strict=True):
+            track.restore(its)
+
     async def run(self) -> None:
         """Decode up to the end of the audio; the last event is `Ended` or `Failed`."""
         self._task = asyncio.current_task()
         try:
+            if self._save_every is not None:
+                await self._save()
             while not isinstance(item := await self._next(), Finish):
                 await self._handle(item)
             await self._flush()
@@ -88,6 +99,9 @@ class Worker:
     async def _handle(self, item: Item) -> None:
         if isinstance(item, bytes):
             await self._decode(item)
+            due = self._saved_frames + (self._save_every or 0.0) * self._form.sample_rate
+            if self._save_every is not None and self._frames >= due:
+                await self._save()
             return
         match item:
             case Mark(name):
@@ -163,6 +177,7 @@ class Worker:
         if not len(samples):
             return
         self._claim_place()
+        self._frames += len(samples)
         if not self._form.separate:
             with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused where it is fed
                 mixed = samples.mean(axis=1)
@@ -170,6 +185,11 @@ class Worker:
             return
         for track, channel in zip(self._tracks, samples.T, strict=True):
             await track.feed(np.ascontiguousarray(channel))
+
+    async def _save(self) -> None:
+        tracks = [await track.saved() for track in self._tracks]
+        self._saved_frames = self._frames
+        self._put(Saved(SavedSession(self._frames, tracks)))
 
     def _take_form(self, form: AudioFormat) -> None:
         self._form, self._decoder = form, AudioDecoder(form)

@@ -1,0 +1,161 @@
+"""Kill and stop the workers of emf-serve under load, and compare every text with the undisturbed one.
+
+Example:
+    python tools/chaos.py artifacts/demo --audio export/demo/recordings/*.flac --streams 12 --seconds 10
+
+For each protocol, a server is started; every recording is streamed once alone, then so many streams speak at the pace
+of speech while a worker is ended every `--every` seconds, most by SIGKILL and some by SIGSTOP. Printed is a JSON object
+a protocol; the exit status is 1 where a text is wrong or missing. `pause_p99_s` comes from the server's histogram.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from emf.runtime.arrays import FloatArray
+from emf.runtime.speech.recordings import read_recordings
+from emf.serve.load.alone import Alone
+from emf.serve.load.call import Server, call
+from emf.serve.load.clients import CLIENTS, address
+from emf.serve.load.loading import run_load
+
+_PROGRAM = "from emf.serve.launch import serve; raise SystemExit(serve())"
+_READY = "listening on "
+
+
+@contextmanager
+def serving(arguments: Sequence[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server at a free port, and its process."""
+    command = [sys.executable, "-c", _PROGRAM, *arguments, "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline()
+        if not line.startswith(_READY):
+            raise SystemExit(f"the server did not start: {line.strip()}")
+        yield line.removeprefix(_READY).strip(), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has begun: a server's workers."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    found = [int(child) for child in text.split()]
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found += [int(child) for child in (thread / "children").read_text(encoding="ascii").split()]
+    return sorted(set(found))
+
+
+async def disturb(server: int, every: float, stops: float, seconds: float) -> dict[str, int]:
+    """End a worker again and again; return how many, by signal.
+
+    Args:
+        server: process whose workers end.
+        every: seconds between two.
+        stops: share that is stopped, not killed.
+        seconds: until it is enough.
+    """
+    chance, done = random.Random(7), {"SIGKILL": 0, "SIGSTOP": 0}
+    for _ in range(round(seconds / every)):
+        await asyncio.sleep(every)
+        alive = children(server)
+        if not alive:
+            continue
+        how = signal.SIGSTOP if chance.random() < stops else signal.SIGKILL
+        with suppress(ProcessLookupError):
+            os.kill(chance.choice(alive), how)
+            done[how.name] += 1
+    return done
+
+
+def pauses(url: str) -> tuple[int, float]:
+    """How often streams moved, and the 99th percentile of their silence, seconds, by the server's histogram."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    buckets: dict[float, float] = {}
+    for line in lines:
+        if line.startswith("emf_move_pause_seconds_bucket"):
+            bound = float(line.split('le="')[1].split('"')[0])
+            buckets[bound] = buckets.get(bound, 0.0) + float(line.rsplit(" ", 1)[1])
+    total = max(buckets.values(), default=0.0)
+    low, below = 0.0, 0.0
+    for bound, count in sorted(buckets.items()):
+        if count >= 0.99 * total > 0:
+            share = (0.99 * total - below) / max(count - below, 1e-9)
+            return int(total), low if bound == float("inf") else low + share * (bound - low)
+        low, below = bound, count
+    return int(total), 0.0
+
+
+async def alone(server: Server, recordings: Sequence[FloatArray]) -> list[Alone]:
+    """Every recording without load."""
+    return [Alone.of(await call(server, number, samples)) for number, samples in enumerate(recordings)]
+
+
+async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, Any]:
+    """The load of one protocol, disturbed."""
+    client = CLIENTS[protocol]
+    recordings = read_recordings(flags.audio, client().sample_rate, flags.max_seconds)
+    arguments = [str(flags.artifact), "--workers", str(flags.workers), "--worker-timeout", str(flags.timeout)]
+    with serving([*arguments, "--max-streams", str(4 * flags.streams), *flags.serve]) as (url, process):
+        server = Server(address(url, client().path), {}, client)
+        undisturbed = await alone(server, recordings)
+        ends = asyncio.create_task(disturb(process.pid, flags.every, flags.stops, flags.seconds))
+        load = await run_load(server, recordings, undisturbed, flags.streams, flags.seconds)
+        ended = await ends
+        moves, p99 = pauses(url)
+    figures = load.figures()
+    return {
+        "protocol": protocol,
+        "streams": flags.streams,
+        "recordings": figures.recordings,
+        "wrong_text": figures.wrong_text,
+        "failed": figures.failed,
+        "refused": figures.refused,
+        "reasons": dict(figures.reasons),
+        **ended,
+        "moves": moves,
+        "pause_p99_s": round(p99, 2),
+        "final_ms_p99": round(figures.final_ms.p99),
+    }
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--audio", type=Path, nargs="+", required=True)
+    parser.add_argument("--protocols", default=",".join(CLIENTS))
+    parser.add_argument("--streams", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--every", type=float, default=1.0)
+    parser.add_argument("--stops", type=float, default=0.2)
+    parser.add_argument("--workers", default="2")
+    parser.add_argument("--timeout", type=float, default=2.0)
+    parser.add_argument("--max-seconds", type=float, default=60.0)
+    parser.add_argument("serve", nargs="*", help="Flags of emf-serve, behind --.")
+    flags = parser.parse_args()
+    wrong = False
+    for protocol in flags.protocols.split(","):
+        found = asyncio.run(try_protocol(flags, protocol))
+        wrong |= bool(found["wrong_text"] or found["failed"] or found["refused"] or not found["recordings"])
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
