@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -48,7 +48,7 @@ class Transcriber:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         sample_rate: int,
         encoding: str = "pcm_s16le",
@@ -64,7 +64,8 @@ class Transcriber:
         """Describe the session; `async with` begins it.
 
         Args:
-            url: of the server; `ws`, `wss`, `http` or `https`, with or without the path.
+            url: of the server; `ws`, `wss`, `http` or `https`, with or without the path. Of several servers that
+                share a store of sessions, any one is tried next when a connection breaks.
             sample_rate: in Hz.
             encoding: `pcm_s16le`, `pcm_s32le`, `pcm_f32le`, `mulaw` or `alaw`.
             channels: of the audio.
@@ -83,7 +84,10 @@ class Transcriber:
             raise UsageError(f"expected most_unkept of at least {_LEAST_UNKEPT:g} seconds, found {most_unkept!r:.40}")
         if encoding not in _BYTES:
             raise UsageError(f"expected an encoding of {', '.join(_BYTES)}, found {encoding!r:.40}")
-        self._url, self._patience = stream_url(url), Patience(patience)
+        self._urls = deque(stream_url(one) for one in ([url] if isinstance(url, str) else url))
+        if not self._urls:
+            raise UsageError("expected the URL of a server, found none")
+        self._patience = Patience(patience)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._start: dict[str, Any] = {
             "type": "start",
@@ -102,6 +106,7 @@ class Transcriber:
         self._num_marks = self._finals = 0
         self._finished = False
         self._token: str | None = None
+        self._heard: dict[int, tuple[int, bool, float]] = {}
         self._texts: asyncio.Queue[LiveText | None] = asyncio.Queue()
         self._task: asyncio.Task[str] | None = None
         self.reconnects = 0
@@ -190,8 +195,9 @@ class Transcriber:
                 try:
                     return await self._connect()
                 except (OSError, TimeoutError, WebSocketException) as error:
-                    if self._token is None:
+                    if self._token is None and len(self._urls) == 1:
                         raise explain(error) from error
+                    self._urls.rotate(-1)
                     await self._patience.wait(error)
         finally:
             self._texts.put_nowait(None)
@@ -199,7 +205,7 @@ class Transcriber:
     async def _connect(self) -> str:
         """Begin the session or go on with it, until the whole text is there."""
         async with connect(
-            self._url, additional_headers=self._headers, max_size=_LARGEST_ANSWER, compression=None
+            self._urls[0], additional_headers=self._headers, max_size=_LARGEST_ANSWER, compression=None
         ) as socket:
             again = {"resume": self._token, "have": self._finals} if self._token else {}
             await socket.send(json.dumps(self._start | again))
@@ -249,12 +255,21 @@ class Transcriber:
                 mark.sent = True
                 await socket.send(json.dumps({"type": "mark", "id": mark.name}))
 
+    def _is_news(self, message: dict[str, Any]) -> bool:
+        """Whether a result goes beyond what came before: another server begins a little earlier."""
+        channel, position = message["channel"], (message["segment"], message["is_final"], message["end"])
+        if position < self._heard.get(channel, position):
+            return False
+        self._heard[channel] = position
+        return True
+
     def _take(self, message: dict[str, Any]) -> str | None:
         """Take a message of the server; return the whole text, if that is what came."""
         match message["type"]:
             case "result":
                 self._finals += message["is_final"]
-                self._texts.put_nowait(live_text(message))
+                if self._is_news(message):
+                    self._texts.put_nowait(live_text(message))
             case "kept":
                 self._audio.keep(message["samples"])
                 self._kept.set()

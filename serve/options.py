@@ -54,6 +54,16 @@ class ServeOptions:
     resume_window: float = option(
         30.0, "Wait this long for a client whose connection broke.", low=0.0, high=3600.0, group="sessions"
     )
+    snapshot_store: str | None = option(
+        None,
+        "Write sessions of the own protocol down in this folder or Redis, so that another server can go on with them.",
+        kind=str,
+        unset="nowhere",
+        group="sessions",
+    )
+    snapshot_every: float = option(
+        5.0, "Write them down after this many seconds of audio.", low=0.1, high=3600.0, group="sessions"
+    )
     max_upload: int = option(256, "Take sound files of at most this many MiB.", low=1, high=65_536, group="sessions")
     drain: float = option(
         30.0, "Let sessions go on for this time after SIGTERM.", low=0.0, high=86_400.0, group="sessions"

@@ -30,6 +30,7 @@ from emf.serve.server import Server, address_of, bind
 from emf.serve.service.counters import Counters
 from emf.serve.service.service import Service, ServiceLimits
 from emf.serve.session.limits import SessionLimits
+from emf.serve.store.opening import open_store
 from emf.serve.workers.worker_pool import WorkerPool
 
 _LOGGER = logging.getLogger(__name__)
@@ -151,13 +152,13 @@ def make_service(pool: StreamPool, keys: Keys, options: ServeOptions, counters: 
     sessions = SessionLimits(
         idle_timeout=options.idle_timeout, max_session=options.max_session, max_backlog=options.max_backlog
     )
-    return Service(
-        pool,
-        gate,
-        counters,
-        sessions,
-        ServiceLimits(resume_window=options.resume_window, max_upload=options.max_upload * 2**20),
+    limits = ServiceLimits(
+        resume_window=options.resume_window,
+        max_upload=options.max_upload * 2**20,
+        saved_every=options.snapshot_every,
     )
+    store = open_store(options.snapshot_store, limits.keep_record) if options.snapshot_store else None
+    return Service(pool, gate, counters, sessions, limits, store)
 
 
 def _tell_addresses(

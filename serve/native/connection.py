@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -12,6 +13,7 @@ from emf.serve.access.gate import Admission
 from emf.serve.native import messages
 from emf.serve.native.conversation import Conversation
 from emf.serve.native.conversations import Conversations
+from emf.serve.native.record import Record, Recorder, take
 from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat
@@ -19,6 +21,7 @@ from emf.serve.session.events import FailureCode
 from emf.serve.session.settings import SessionSettings
 from emf.serve.sockets.closing import CloseCode, close_code, reason
 from emf.serve.sockets.reader import SocketReader
+from emf.serve.store.session_store import Claim, claim_of
 
 PROTOCOL = "emf"
 _MOST_BAD_MESSAGES = 100
@@ -85,23 +88,42 @@ class Connection:
         return None
 
     async def _conversation(self, start: messages.Start, admission: Admission, stack: ExitStack) -> Conversation | None:
+        saved: tuple[Claim, Record] | None = None
+        resume = start.resume
         if start.resume is not None:
             found = await self._conversations.find(start.resume)
-            if found is None:
+            if found is not None:
+                return found
+            saved = await take(self._service.store, start.resume) if self._service.store is not None else None
+            if saved is None:
                 await self._refuse("unknown_token", "expected the token of a session that lives; begin another")
-            return found
+                return None
+            start = saved[1].start
         try:
-            settings = _settings(start)
+            settings = self._settings(start)
             if settings.form.num_streams > admission.place.count:
                 admission.place.more(settings.form.num_streams - admission.place.count)
         except EmfError as error:
             overloaded = isinstance(error, RuntimeError)
             await self._refuse(FailureCode.OVERLOADED if overloaded else FailureCode.BAD_REQUEST, str(error))
             return None
-        session = self._service.open_session(PROTOCOL, admission, settings)
-        conversation = Conversation(session, stack.pop_all(), start.partials)
+        session = self._service.open_session(PROTOCOL, admission, settings, saved[1].session if saved else None)
+        if saved is None or resume is None:
+            conversation = Conversation(session, stack.pop_all(), start.partials)
+        else:
+            record = saved[1]
+            conversation = Conversation(session, stack.pop_all(), start.partials, record.id, resume, log=record.log)
+        if self._service.store is not None:
+            claim = saved[0] if saved else claim_of(conversation.token)
+            conversation.recorder = Recorder(self._service.store, claim, start, conversation.id)
         self._conversations.add(conversation)
         return conversation
+
+    def _settings(self, start: messages.Start) -> SessionSettings:
+        settings = _settings(start)
+        if self._service.store is None:
+            return settings
+        return replace(settings, saved_every=self._service.limits.saved_every)
 
     async def _read(self, conversation: Conversation, sender: asyncio.Task[None]) -> None:
         session = conversation.session

@@ -9,7 +9,20 @@ from secrets import token_urlsafe
 import msgspec
 
 from emf.serve.native import messages
-from emf.serve.session.events import Complaint, Ended, Event, Failed, Final, Kept, Marked, Partial, Passage
+from emf.serve.native.record import Recorder
+from emf.serve.session.events import (
+    Complaint,
+    Ended,
+    Event,
+    Failed,
+    FailureCode,
+    Final,
+    Kept,
+    Marked,
+    Partial,
+    Passage,
+    Saved,
+)
 from emf.serve.session.session import Session
 
 _DIGITS = 3
@@ -28,18 +41,24 @@ class Conversation:
         failure: how the session failed, if it did.
         ended: the last message is in the log.
         sender: writes the answers to the connection that it serves now.
+        recorder: writes it down for other servers; `None` for nowhere.
+        log: final results, and the last message.
+        moved: another server goes on with it.
     """
 
     session: Session
     admission: ExitStack
     partials: bool
-    id: str = field(default_factory=lambda: token_urlsafe(9), init=False)
-    token: str = field(default_factory=lambda: token_urlsafe(32), init=False)
+    id: str = field(default_factory=lambda: token_urlsafe(9))
+    token: str = field(default_factory=lambda: token_urlsafe(32))
+    recorder: Recorder | None = None
+    log: list[str] = field(default_factory=list)
+    moved: bool = field(default=False, init=False)
     failure: Failed | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     sender: asyncio.Task[None] | None = field(default=None, init=False)
-    _log: list[str] = field(default_factory=list, init=False)
     _kept: int = field(default=0, init=False)
+    _decoded: int = field(default=0, init=False)
     _shown: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     def started(self) -> messages.Started:
@@ -52,19 +71,30 @@ class Conversation:
         Args:
             have: final results that the client got already, by an earlier connection.
         """
-        for text in self._log[have:]:
+        told = max(have - len(self.log), 0)
+        for text in self.log[have:]:
             yield text
         if self._kept and not self.ended:
             yield messages.encode(messages.Kept(self._kept))
         while not self.ended and (event := await self.session.take()) is not None:
+            if isinstance(event, Saved):
+                await self._write(event)
             message = self._message(event)
             if message is None:
                 continue
             text = messages.encode(message)
             if isinstance(event, Final | Ended | Failed):
-                self._log.append(text)
+                self.log.append(text)
             self.ended = isinstance(event, Ended | Failed)
+            if told and isinstance(event, Partial | Final):
+                told -= isinstance(event, Final)
+                continue  # an earlier server told it
             yield text
+
+    async def _write(self, saved: Saved) -> None:
+        if self.recorder is not None and not await self.recorder.write(saved.session, self.log):
+            self.moved = True
+            self.session.fail(FailureCode.RESTARTING, "another connection goes on with the session")
 
     def _message(self, event: Event) -> messages.ServerMessage | None:
         match event:
@@ -78,8 +108,10 @@ class Conversation:
                 self._shown.discard((channel, segment))
                 return _result(channel, segment, passage, lag, True) if shown or passage.text else None
             case Kept(samples):
-                self._kept = samples
-                return messages.Kept(samples)
+                self._decoded = samples
+                return self._keep()
+            case Saved():
+                return self._keep()
             case Marked(name) if isinstance(name, msgspec.Raw):
                 return messages.Marked(name)
             case Complaint(code, message):
@@ -91,6 +123,14 @@ class Conversation:
                 return messages.Error(code, message, retry_after)
             case _:
                 return None
+
+    def _keep(self) -> messages.Kept | None:
+        """What the client may forget now: what is decoded, and written down where that is asked for."""
+        kept = self._decoded if self.recorder is None else min(self._decoded, self.recorder.frames)
+        if kept <= self._kept:
+            return None
+        self._kept = kept
+        return messages.Kept(kept)
 
 
 def _result(channel: int, segment: int, passage: Passage, lag: float, final: bool) -> messages.Result:

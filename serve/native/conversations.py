@@ -6,6 +6,9 @@ from collections.abc import Coroutine
 from emf.serve.native.conversation import Conversation
 from emf.serve.service.service import Service
 
+_TOUCHES = 4
+"""Of a record, in the time for which it is kept."""
+
 
 class Conversations:
     """The sessions of the own protocol that live in this process."""
@@ -15,11 +18,14 @@ class Conversations:
         self._by_token: dict[str, Conversation] = {}
         self._ends: dict[Conversation, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._touching: asyncio.Task[None] | None = None
         service.before_drain.append(self.drop_lost)
 
     def add(self, conversation: Conversation) -> None:
         """Take in a session that has just begun."""
         self._by_token[conversation.token] = conversation
+        if conversation.recorder is not None and (self._touching is None or self._touching.done()):
+            self._touching = asyncio.create_task(self._touch())
 
     async def find(self, token: str) -> Conversation | None:
         """The session of a token, taken from the connection that had it; `None` where there is none any more."""
@@ -56,6 +62,16 @@ class Conversations:
         self._by_token.pop(conversation.token, None)
         await self._service.close_session(conversation.session)
         conversation.admission.close()
+        if conversation.recorder is not None and not conversation.moved:
+            await conversation.recorder.forget()
+
+    async def _touch(self) -> None:
+        """Keep the records of sessions in which nothing happens."""
+        while self._by_token:
+            await asyncio.sleep(self._service.limits.keep_record / _TOUCHES)
+            for conversation in list(self._by_token.values()):
+                if conversation.recorder is not None:
+                    await conversation.recorder.touch()
 
     def _keep(self, conversation: Conversation) -> None:
         if timer := self._ends.pop(conversation, None):

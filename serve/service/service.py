@@ -28,11 +28,18 @@ class ServiceLimits:
         start_timeout: from the upgrade to the message that begins a session.
         resume_window: how long a session whose connection was lost waits for the client to come back.
         max_upload: bytes of a request with a sound file.
+        saved_every: seconds of audio after which a session is written down again, where there is a store.
     """
 
     start_timeout: float = 10.0
     resume_window: float = 30.0
     max_upload: int = 256 * 2**20
+    saved_every: float = 5.0
+
+    @property
+    def keep_record(self) -> float:
+        """Seconds for which a store keeps a session that its server has left."""
+        return max(2.0 * self.resume_window, 60.0)
 
 
 @dataclass(slots=True)

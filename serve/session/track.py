@@ -10,8 +10,8 @@ from emf.runtime.errors import StreamClosed
 from emf.runtime.recognition.result import Result
 from emf.serve.pool.stream_pool import LiveStream, StreamPool, StreamWishes
 from emf.serve.session.arrivals import Arrivals
-from emf.serve.store.saved import SavedTrack
 from emf.serve.session.events import Endpoint, Event, Final, Partial, Passage, SpeechStarted
+from emf.serve.store.saved import SavedTrack
 
 _RETRY_SECONDS = 0.02
 """Between two looks for room in a full pool."""
