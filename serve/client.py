@@ -23,6 +23,8 @@ _BYTES = {"pcm_s16le": 2, "pcm_s32le": 4, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 _DTYPES = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 _MESSAGE_SECONDS = 0.25
 _LEAST_UNKEPT = 3.0
+_RESTARTING = "restarting"
+"""The code of a server that ends, and whose sessions another one may go on with."""
 _LARGEST_ANSWER = 2**22
 
 
@@ -194,6 +196,11 @@ class Transcriber:
             while True:
                 try:
                     return await self._connect()
+                except ServerError as error:
+                    if error.code != _RESTARTING or self._token is None or len(self._urls) == 1:
+                        raise
+                    self._urls.rotate(-1)
+                    await self._patience.wait(error)
                 except (OSError, TimeoutError, WebSocketException) as error:
                     if self._token is None and len(self._urls) == 1:
                         raise explain(error) from error

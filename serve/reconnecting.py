@@ -25,6 +25,8 @@ class ServerError(EmfError, RuntimeError):
 
 def explain(error: Exception) -> ServerError:
     """What kept a client from its server, in one line."""
+    if isinstance(error, ServerError):
+        return error
     if not isinstance(error, InvalidStatus):
         return ServerError("unreachable", f"expected a server that answers ({error}); check the address")
     status, said = error.response.status_code, (error.response.body or b"").decode("utf-8", "replace")

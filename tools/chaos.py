@@ -16,6 +16,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,10 +44,11 @@ def serving(arguments: Sequence[str]) -> Iterator[tuple[str, subprocess.Popen[st
         line = process.stderr.readline()
         if not line.startswith(_READY):
             raise SystemExit(f"the server did not start: {line.strip()}")
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # what it logs must not fill the pipe
         yield line.removeprefix(_READY).strip(), process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.wait()
 
 
 def children(pid: int) -> list[int]:
@@ -100,8 +102,11 @@ def pauses(url: str) -> tuple[int, float]:
     return int(total), 0.0
 
 
-async def alone(server: Server, recordings: Sequence[FloatArray]) -> list[Alone]:
-    """Every recording without load."""
+async def alone(server: Server, recordings: Sequence[FloatArray], at_once: bool = False) -> list[Alone]:
+    """Every recording without load, or as little as all of them at once."""
+    if at_once:
+        calls = await asyncio.gather(*(call(server, number, samples) for number, samples in enumerate(recordings)))
+        return [Alone.of(one) for one in calls]
     return [Alone.of(await call(server, number, samples)) for number, samples in enumerate(recordings)]
 
 

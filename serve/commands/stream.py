@@ -31,7 +31,9 @@ def make_parser() -> CommandParser:
         "Send audio to emf-serve and show its text while it is spoken.",
         "emf-stream ws://127.0.0.1:8000 recording.wav",
     )
-    parser.add_argument("url", help="Connect to this server.")
+    parser.add_argument(
+        "url", help="Connect to this server, or to one of several with one store: URLs separated by commas."
+    )
     parser.add_argument("audio", type=Path, help="Send this sound file, or - for standard input.")
     parser.add_argument(
         "--rate",
@@ -76,7 +78,9 @@ async def _transcribe(flags: argparse.Namespace) -> tuple[list[LiveText], str]:
     if first is None:
         return [], ""
     key = flags.api_key or os.environ.get(KEY_ENVIRONMENT)
-    async with Transcriber(flags.url, sample_rate=first[0], encoding="pcm_f32le", api_key=key) as transcriber:
+    async with Transcriber(
+        flags.url.split(","), sample_rate=first[0], encoding="pcm_f32le", api_key=key
+    ) as transcriber:
         showing = asyncio.create_task(_show(transcriber))
         begin, sent = time.monotonic(), 0.0
         block: tuple[int, FloatArray] | None = first

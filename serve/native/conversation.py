@@ -61,6 +61,11 @@ class Conversation:
     _decoded: int = field(default=0, init=False)
     _shown: set[tuple[int, int]] = field(default_factory=set, init=False)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all of its text came, or it failed by a fault of its own."""
+        return self.ended and (self.failure is None or self.failure.code != FailureCode.RESTARTING)
+
     def started(self) -> messages.Started:
         """The answer to a connection's begin."""
         return messages.Started(self.id, self.token, self.session.rewind())

@@ -18,6 +18,8 @@ def routes(service: Service) -> Sequence[BaseRoute]:
     async def ready(_: Request) -> Response:
         taken, capacity = service.gate.places.taken, service.pool.capacity
         state = "draining" if service.gate.draining else "full" if taken >= capacity else "ready"
+        if state != "draining" and not service.pool.metrics():
+            state = "no worker"
         status = 200 if state == "ready" else 503
         return JSONResponse({"status": state, "streams": taken, "capacity": capacity}, status)
 

@@ -43,6 +43,7 @@ class _ServiceCollector(Collector):
         engines = service.pool.metrics()
         yield GaugeMetricFamily("emf_streams", "Streams promised to connections.", service.gate.places.taken)
         yield GaugeMetricFamily("emf_capacity", "Streams that can be carried.", service.pool.capacity)
+        yield GaugeMetricFamily("emf_workers", "Engines that decode.", len(engines))
         yield GaugeMetricFamily("emf_engine_streams", "Streams in engines.", sum(engine.streams for engine in engines))
         yield GaugeMetricFamily("emf_draining", "1 while the server ends.", int(service.gate.draining))
         yield from _of_engines(engines)

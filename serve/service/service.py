@@ -96,7 +96,7 @@ class Service:
         wind_up = end - min(_WIND_UP_SHARE * seconds, _WIND_UP_SECONDS)
         while self.sessions and loop.time() < end:
             for session in list(self.sessions):
-                if session.is_silent:
+                if session.is_silent or (session.is_written_down and loop.time() >= wind_up):
                     session.fail(FailureCode.RESTARTING, _RESTARTING, 1.0)
                 elif loop.time() >= wind_up:
                     session.end(FailureCode.RESTARTING, _RESTARTING, 1.0)

@@ -30,6 +30,7 @@ class Session:
 
     Attributes:
         received: samples (of each channel) that arrived, in the format that the audio has now.
+        is_written_down: another server can go on with it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Session:
             saved: what to go on with; `None` begins anew.
         """
         self._observer, self._form, self._limits = observer, settings.form, limits
+        self.is_written_down = settings.saved_every is not None
         self._inbox = Inbox(max(int(_PIECE_SECONDS * self._form.sample_rate), 1) * self._form.bytes_per_frame)
         self._outbox, self._arrivals = Outbox(), Arrivals()
         self.received = self._bytes = 0

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 
 import msgspec
@@ -34,6 +35,7 @@ class ProcessLink:
         self._frames.close()
         if self.process.poll() is None:
             self.process.kill()
+            threading.Thread(target=self.process.wait, daemon=True).start()
 
     async def loss(self) -> Loss:
         """See `Link`."""

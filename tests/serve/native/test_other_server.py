@@ -11,7 +11,6 @@ import pytest
 from emf.runtime import EndpointRules
 from emf.serve.client import Transcriber
 from emf.serve.live_text import LiveText
-from emf.serve.store.folder_store import FolderStore
 from tests.serve.commands.test_serve import serving
 from tests.serve.live_server import LiveServer, live_server
 from tests.serve.native.talking import talking
@@ -92,42 +91,3 @@ def test_who_lost_the_session_to_another_server_ends_it(
     expected, *_ = asyncio.run(speak([second.url()], lambda: None))
     assert asyncio.run(run()) == ("restarting", expected, "unknown_token")
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
-
-
-def test_a_claim_is_for_one(tmp_path: Path) -> None:
-    async def run() -> None:
-        from emf.serve.store.session_store import claim_of
-
-        store, claim = FolderStore(tmp_path, 60.0), claim_of("a token")
-        assert await store.take("a token") is None
-        assert await store.write(claim, b"one")
-        taken = await asyncio.gather(*(store.take("a token") for _ in range(1)))
-        (found,) = [one for one in taken if one]
-        assert found[1] == b"one"
-        assert not await store.write(claim, b"two"), "its writer has lost it"
-        assert await store.take("another token") is None
-        again = await store.take("a token")
-        assert again is not None and again[1] == b"one"
-        assert not await store.write(found[0], b"three")
-        assert await store.write(again[0], b"four")
-        await store.forget(claim)
-        assert [path.read_bytes() for path in tmp_path.iterdir() if path.stat().st_size] == [b"four"]
-        await store.forget(again[0])
-        assert not list(tmp_path.iterdir())
-
-    asyncio.run(run())
-
-
-def test_what_nobody_touches_is_forgotten(tmp_path: Path) -> None:
-    async def run() -> None:
-        from emf.serve.store.session_store import claim_of
-
-        store = FolderStore(tmp_path, 0.2)
-        await store.write(claim_of("a"), b"a")
-        for _ in range(4):
-            await store.write(claim_of("b"), b"b")
-            await asyncio.sleep(0.1)
-        assert await store.take("a") is None
-        assert await store.take("b") is not None
-
-    asyncio.run(run())
