@@ -64,12 +64,8 @@ def slope(samples: list[tuple[float, int]]) -> float:
 
 def lag_ms(load: Load, undisturbed: list[Alone], begin: float, end: float) -> dict[str, float]:
     """Percentiles of the lag of text that came in a span of the loop's time."""
-    lags = [
-        update.at - call.due(undisturbed[call.recording].needs[place])
-        for call in load.calls
-        for place, update in enumerate(call.updates)
-        if place < len(undisturbed[call.recording].needs) and begin <= call.begin + update.at < end
-    ]
+    timed = (pair for call in load.calls for pair in undisturbed[call.recording].timed_lags(call))
+    lags = [lag for at, lag in timed if begin <= at < end]
     if not lags:
         return {}
     p50, p99 = np.percentile(lags, (50, 99))

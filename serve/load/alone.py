@@ -39,9 +39,13 @@ class Alone:
             until: changes after this time, by the loop's clock, do not count. Those that the end of the audio
                 brought belong to `Call.final`.
         """
+        return (lag for at, lag in self.timed_lags(call) if at <= until)
+
+    def timed_lags(self, call: Call) -> Iterator[tuple[float, float]]:
+        """As `lags`: when each change came, by the loop's clock, and its lag."""
         for place, update in self._matches(call):
-            if self.needs[place] <= call.num_messages and call.begin + update.at <= until:
-                yield update.at - call.due(self.needs[place])
+            if self.needs[place] <= call.num_messages:
+                yield call.begin + update.at, update.at - call.due(self.needs[place])
 
     def lag_of_last(self, call: Call) -> float:
         """At least how late the latest change of a call's text came, seconds."""
