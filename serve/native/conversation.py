@@ -19,13 +19,16 @@ from emf.serve.session.events import (
     Final,
     Kept,
     Marked,
+    Note,
     Partial,
     Passage,
     Saved,
 )
 from emf.serve.session.session import Session
+from emf.serve.store.saved import SavedSession
 
 _DIGITS = 3
+_LAST_WRITE_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +62,8 @@ class Conversation:
     sender: asyncio.Task[None] | None = field(default=None, init=False)
     _kept: int = field(default=0, init=False)
     _decoded: int = field(default=0, init=False)
+    _unwritten: tuple[SavedSession, list[str]] | None = field(default=None, init=False)
+    _writing: asyncio.Task[None] | None = field(default=None, init=False)
     _shown: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     @property
@@ -82,8 +87,6 @@ class Conversation:
         if self._kept and not self.ended:
             yield messages.encode(messages.Kept(self._kept))
         while not self.ended and (event := await self.session.take()) is not None:
-            if isinstance(event, Saved):
-                await self._write(event)
             message = self._message(event)
             if message is None:
                 continue
@@ -96,10 +99,26 @@ class Conversation:
                 continue  # an earlier server told it
             yield text
 
-    async def _write(self, saved: Saved) -> None:
-        if self.recorder is not None and not await self.recorder.write(saved.session, self.log):
-            self.moved = True
-            self.session.fail(FailureCode.RESTARTING, "another connection goes on with the session")
+    async def stop_recording(self) -> None:
+        """Write nothing down any more."""
+        self._unwritten = None
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=_LAST_WRITE_SECONDS)
+
+    def _record(self, session: SavedSession) -> None:
+        """Write the conversation down, meanwhile; only the newest state counts."""
+        self._unwritten = session, list(self.log)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        while self.recorder is not None and self._unwritten is not None:
+            state, self._unwritten = self._unwritten, None
+            if not await self.recorder.write(*state):
+                self.moved = True
+                self.session.fail(FailureCode.RESTARTING, "another connection goes on with the session")
+                return
+            self.session.note(None)  # the client may forget more
 
     def _message(self, event: Event) -> messages.ServerMessage | None:
         match event:
@@ -115,7 +134,10 @@ class Conversation:
             case Kept(samples):
                 self._decoded = samples
                 return self._keep()
-            case Saved():
+            case Saved(session):
+                self._record(session)
+                return None
+            case Note():
                 return self._keep()
             case Marked(name) if isinstance(name, msgspec.Raw):
                 return messages.Marked(name)

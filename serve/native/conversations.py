@@ -62,6 +62,7 @@ class Conversations:
         self._by_token.pop(conversation.token, None)
         await self._service.close_session(conversation.session)
         conversation.admission.close()
+        await conversation.stop_recording()
         goes_on = conversation.moved or (self._service.gate.draining and not conversation.is_done)
         if conversation.recorder is not None and not goes_on:
             await conversation.recorder.forget()

@@ -13,7 +13,7 @@ from emf.runtime.guidance.biasing import can_spell
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Result
 from emf.runtime.recognition.stream import Stream
-from emf.serve.pool.stream_pool import NO_WISHES, LiveStream, ModelFacts, StreamWishes
+from emf.serve.pool.stream_pool import NO_WISHES, ModelFacts, StreamWishes
 
 _METRICS_SECONDS = 0.25
 """How long measurements stay good: they cost a millisecond."""
@@ -48,7 +48,16 @@ class EngineStream:
 
     async def snapshot(self) -> bytes:
         """See `LiveStream`. Waits in a thread while the stream is being decoded."""
-        return await asyncio.to_thread(self._handle.snapshot)
+        return (await self.timed_snapshot())[0]
+
+    async def timed_snapshot(self) -> tuple[bytes, float]:
+        """A snapshot, and the seconds of a processor that it took."""
+        return await asyncio.to_thread(self._timed_snapshot)
+
+    def _timed_snapshot(self) -> tuple[bytes, float]:
+        begin = time.thread_time()
+        data = self._handle.snapshot()
+        return data, time.thread_time() - begin
 
     def close(self) -> None:
         """See `LiveStream`."""
@@ -85,7 +94,7 @@ class InProcessPool:
         """See `StreamPool`."""
         return self.metrics()[0].capacity
 
-    async def open(self, wishes: StreamWishes = NO_WISHES, snapshot: bytes | None = None) -> LiveStream:
+    async def open(self, wishes: StreamWishes = NO_WISHES, snapshot: bytes | None = None) -> EngineStream:
         """See `StreamPool`."""
         if snapshot is not None:
             stream = await asyncio.to_thread(self._recognizer.restore_stream, snapshot)

@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 
 import numpy as np
 
 from emf.runtime.errors import EmfError, StreamClosed
-from emf.serve.pool.in_process import InProcessPool
-from emf.serve.pool.stream_pool import LiveStream, StreamWishes
+from emf.serve.pool.in_process import EngineStream, InProcessPool
+from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.workers.messages import (
     Close,
     Feed,
@@ -29,7 +28,7 @@ from emf.serve.workers.messages import (
 
 _ROOM_SECONDS = 0.02
 """Between two looks for room in a full queue."""
-_FIRST_LOOK, _LAST_LOOK = 0.003, 0.1
+_FIRST_LOOK, _LONGEST_LOOK = 0.003, 0.1
 """Seconds after a result, at which a stream may have become idle."""
 
 
@@ -87,7 +86,7 @@ class _DeskStream:
         self._number, self._pool, self._send, self._on_over = opening.stream, pool, send, on_over
         self._fed = 0
         self._closed = False
-        self._stream: LiveStream | None = None
+        self._stream: EngineStream | None = None
         self._look: asyncio.TimerHandle | None = None
         self._reader: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(opening))
@@ -117,6 +116,7 @@ class _DeskStream:
             stream.close()
             return
         self._tell(Opened(self._number))
+        self._tell_if_idle(stream)
         self._reader = asyncio.create_task(self._read(stream))
         try:
             while True:
@@ -127,23 +127,22 @@ class _DeskStream:
             stream.close()
             self._over(error)
 
-    async def _take(self, stream: LiveStream, message: Feed | Finish | TakeSnapshot) -> None:
+    async def _take(self, stream: EngineStream, message: Feed | Finish | TakeSnapshot) -> None:
         match message:
             case Feed(_, sample_rate, data):
                 samples = np.frombuffer(data, "<f4")
                 while not stream.feed(sample_rate, samples):
                     await asyncio.sleep(_ROOM_SECONDS)
                 self._fed += 1
-                if stream.is_idle:
-                    self._tell(Heard(self._number, self._fed, is_idle=True))
+                self._tell_if_idle(stream)
             case Finish():
                 stream.finish()
             case TakeSnapshot(_, name):
-                begin = time.perf_counter()
-                data = await stream.snapshot()
-                self._tell(Snapshot(self._number, name, data, time.perf_counter() - begin))
+                data, seconds = await stream.timed_snapshot()
+                self._tell(Snapshot(self._number, name, data, seconds))
+                self._tell_if_idle(stream)
 
-    async def _read(self, stream: LiveStream) -> None:
+    async def _read(self, stream: EngineStream) -> None:
         try:
             async for result in stream.results():
                 is_idle = stream.is_idle
@@ -155,19 +154,23 @@ class _DeskStream:
         else:
             self._over(None)
 
-    def _look_again(self, stream: LiveStream, seconds: float) -> None:
+    def _look_again(self, stream: EngineStream, seconds: float) -> None:
         """Find out when nothing is left to decode: a result comes a moment before that."""
         if self._look is not None:
             self._look.cancel()
         self._look = None
-        if seconds <= _LAST_LOOK and not self._closed:
-            self._look = asyncio.get_running_loop().call_later(seconds, self._tell_idle, stream, seconds)
+        if not self._closed:
+            self._look = asyncio.get_running_loop().call_later(seconds, self._look_once, stream, seconds)
 
-    def _tell_idle(self, stream: LiveStream, seconds: float) -> None:
-        if stream.is_idle:
+    def _look_once(self, stream: EngineStream, seconds: float) -> None:
+        if not self._tell_if_idle(stream):
+            self._look_again(stream, min(2.0 * seconds, _LONGEST_LOOK))
+
+    def _tell_if_idle(self, stream: EngineStream) -> bool:
+        is_idle = stream.is_idle
+        if is_idle:
             self._tell(Heard(self._number, self._fed, is_idle=True))
-        else:
-            self._look_again(stream, 2.0 * seconds)
+        return is_idle
 
     def _over(self, error: Exception | None) -> None:
         if error is None:
