@@ -13,13 +13,13 @@ from emf.runtime.inference.threads import available_processors
 from emf.runtime.options import stated_options
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.options import RecognizerOptions
+from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.options import ServeOptions
 from emf.serve.pool.pool_observer import PoolObserver
 from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.workers.cores import own_cores
 from emf.serve.workers.process import ProcessLauncher
 from emf.serve.workers.spec import LanguageModelFile, WorkerSpec
-from emf.serve.workers.worker_pool import WorkerPool
 
 AUTO = "auto"
 _MOST_WORKERS = 1024

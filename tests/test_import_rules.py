@@ -27,7 +27,7 @@ ORDER = (
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load", "serve.store"},
     {"serve.access", "serve.session", "serve.workers"},
-    {"serve.service", "serve.sockets", "serve.containers"},
+    {"serve.service", "serve.sockets", "serve.containers", "serve.failover"},
     {  # and a folder for every other protocol
         "serve.operations",
         "serve.captions",

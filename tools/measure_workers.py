@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from emf.runtime import Recognizer
+from emf.serve.failover.pace import Pace
+from emf.serve.failover.remote_worker import until_ready
 from emf.serve.workers.cores import own_cores
-from emf.serve.workers.pace import Pace
 from emf.serve.workers.process import ProcessLauncher
-from emf.serve.workers.remote_worker import until_ready
 from emf.serve.workers.spec import WorkerSpec
 
 _TRIES = 30

@@ -19,6 +19,7 @@ from emf.serve.access.gate import Gate
 from emf.serve.access.hosts import is_loopback
 from emf.serve.access.keys import ENVIRONMENT, Keys, read_keys
 from emf.serve.app import make_app
+from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.operations.logs import log_as_json
 from emf.serve.options import ServeOptions
 from emf.serve.own_ports import OwnPort, bind_own_ports, listen_at
@@ -31,7 +32,6 @@ from emf.serve.service.counters import Counters
 from emf.serve.service.service import Service, ServiceLimits
 from emf.serve.session.limits import SessionLimits
 from emf.serve.store.opening import open_store
-from emf.serve.workers.worker_pool import WorkerPool
 
 _LOGGER = logging.getLogger(__name__)
 

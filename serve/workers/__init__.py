@@ -1,1 +1,1 @@
-"""Engines in other processes, and streams that outlive them."""
+"""Engines in other processes, and the way to them."""

@@ -10,6 +10,8 @@ import msgspec
 
 from emf.runtime import errors
 from emf.runtime.errors import EmfError
+from emf.serve.failover.pace import Pace
+from emf.serve.failover.trouble import Trouble
 from emf.serve.workers.link import Link, Loss
 from emf.serve.workers.messages import (
     CannotServe,
@@ -25,8 +27,6 @@ from emf.serve.workers.messages import (
     encode,
     from_worker,
 )
-from emf.serve.workers.pace import Pace
-from emf.serve.workers.trouble import Trouble
 
 _LOGGER = logging.getLogger(__name__)
 _PINGS = 4

@@ -5,9 +5,9 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 
+from emf.serve.failover.remote_worker import RemoteWorker, WorkerState, until_ready
 from emf.serve.pool.pool_observer import PoolObserver
 from emf.serve.workers.link import Launcher, Loss
-from emf.serve.workers.remote_worker import RemoteWorker, WorkerState, until_ready
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0

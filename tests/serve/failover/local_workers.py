@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from emf.runtime import Engine, Recognizer
 from emf.runtime.recognition.result import Result
+from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.pool.in_process import InProcessPool
 from emf.serve.pool.stream_pool import LiveStream
 from emf.serve.workers.desk import Desk
 from emf.serve.workers.link import Link, Loss
 from emf.serve.workers.messages import Feed, FromWorker, ToWorker, encode, to_worker
-from emf.serve.workers.worker_pool import WorkerPool
 from tests.signals import SAMPLE_RATE, FloatArray
 
 POISON = 0.123456

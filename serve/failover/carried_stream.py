@@ -14,12 +14,12 @@ from emf.runtime.audio.samples import check_sample_rate, to_mono_float
 from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.errors import AudioError, EmfError, StreamClosed
 from emf.runtime.recognition.result import Result
+from emf.serve.failover.audio_since import AudioSince, Piece
+from emf.serve.failover.remote_worker import RemoteWorker
+from emf.serve.failover.told import Told
+from emf.serve.failover.trouble import Trouble
 from emf.serve.pool.stream_pool import StreamWishes
-from emf.serve.workers.audio_since import AudioSince, Piece
 from emf.serve.workers.messages import Close, Feed, Finish, Heard, Open, Opened, Over, Snapshot, TakeSnapshot
-from emf.serve.workers.remote_worker import RemoteWorker
-from emf.serve.workers.told import Told
-from emf.serve.workers.trouble import Trouble
 
 T = TypeVar("T")
 _MOST_UNTAKEN = 10.0

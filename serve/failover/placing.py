@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from emf.serve.workers.remote_worker import RemoteWorker, WorkerState
-from emf.serve.workers.trouble import Trouble
+from emf.serve.failover.remote_worker import RemoteWorker, WorkerState
+from emf.serve.failover.trouble import Trouble
 
 _UNEVEN = 2
 """Streams by which two workers differ before one is moved."""

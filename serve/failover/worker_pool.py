@@ -10,14 +10,14 @@ from functools import partial
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.engine.metrics import EngineMetrics
 from emf.runtime.errors import Overloaded, SnapshotError, StreamClosed
+from emf.serve.failover.carried_stream import CarriedStream
+from emf.serve.failover.keeper import Keeper
+from emf.serve.failover.placing import choose, uneven
+from emf.serve.failover.remote_worker import RemoteWorker
+from emf.serve.failover.trouble import blame
 from emf.serve.pool.pool_observer import PoolObserver, Unobserved
 from emf.serve.pool.stream_pool import NO_WISHES, LiveStream, ModelFacts, StreamWishes
-from emf.serve.workers.carried_stream import CarriedStream
-from emf.serve.workers.keeper import Keeper
 from emf.serve.workers.link import Launcher, Loss
-from emf.serve.workers.placing import choose, uneven
-from emf.serve.workers.remote_worker import RemoteWorker
-from emf.serve.workers.trouble import blame
 
 _LOGGER = logging.getLogger(__name__)
 _TICK_SECONDS = 0.05

@@ -1,0 +1,1 @@
+"""Streams that outlive the workers that decode them."""
