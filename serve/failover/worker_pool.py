@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from emf.runtime.artifact.tokens import TokenTable
@@ -63,6 +64,7 @@ class WorkerPool:
         self._numbers = itertools.count()
         self._streams: dict[CarriedStream, None] = {}
         self._homeless: dict[CarriedStream, None] = {}
+        self._has_homeless = asyncio.Event()
         self._moves: dict[CarriedStream, asyncio.Task[None]] = {}
         self._tending: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
@@ -156,7 +158,8 @@ class WorkerPool:
                 self._observer.stream_blamed()
                 stream.fail(StreamClosed("the stream ended its workers again and again; it cannot be decoded"))
             else:
-                self._place(stream)
+                self._homeless[stream] = None
+        self._has_homeless.set()
 
     def _place(self, stream: CarriedStream) -> None:
         """Have a stream go on where there is most room; where nobody can take it now, it waits."""
@@ -176,9 +179,14 @@ class WorkerPool:
     async def _tend(self) -> None:
         """Find places, retire workers, even out."""
         for tick in itertools.count():
-            await asyncio.sleep(_TICK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._has_homeless.wait()
+            self._has_homeless.clear()
             for stream in list(self._homeless):
-                self._place(stream)
+                if stream in self._homeless:
+                    self._place(stream)
+                    await asyncio.sleep(0)  # snapshots are large: connections get their turn in between
             for keeper in self._keepers:
                 for worker in list(keeper.retiring):
                     self._retire(worker)

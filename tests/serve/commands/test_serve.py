@@ -61,7 +61,10 @@ def test_a_recording_by_the_two_commands(tiny_artifact: Path, recording: Path) -
 def test_keys_let_in_and_stay_out_of_the_log(tiny_artifact: Path, recording: Path, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"{KEY} tester", encoding="utf-8")
-    with serving(tiny_artifact, "--api-keys", keys, "--verbose", "--log-format", "json") as (url, process):
+    with serving(tiny_artifact, "--workers", "0", "--api-keys", keys, "--verbose", "--log-format", "json") as (
+        url,
+        process,
+    ):
         denied = run("emf-stream", url, recording, "--rate", "fast")
         assert denied.returncode == 2
         assert b"401" in denied.stderr
@@ -84,7 +87,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 def test_tls(tiny_artifact: Path, tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
-    with serving(tiny_artifact, "--tls-cert", cert, "--tls-key", key) as (url, _):
+    with serving(tiny_artifact, "--workers", "0", "--tls-cert", cert, "--tls-key", key) as (url, _):
         assert url.startswith("https://")
         import httpx
 
@@ -101,6 +104,7 @@ REFUSED = {
     "a certificate without its key": ["{artifact}", "--tls-cert", "{tmp}/cert"],
     "no certificate": ["{artifact}", "--tls-key", "{tmp}/nothing", "--tls-cert", "{tmp}/nothing"],
     "workers": ["{artifact}", "--workers", "many"],
+    "a store that cannot be written": ["{artifact}", "--workers", "0", "--snapshot-store", "/proc/nothing"],
     "an unknown protocol": ["{artifact}", "--protocols", "smoke"],
     "a number out of range": ["{artifact}", "--drain", "-1"],
 }
@@ -123,7 +127,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(tiny_artifact: Path, tmp_pat
 def test_keys_in_the_environment_open_other_addresses(tiny_artifact: Path) -> None:
     os.environ[ENVIRONMENT] = KEY
     try:
-        with serving(tiny_artifact, "--host", "0.0.0.0") as (url, _):
+        with serving(tiny_artifact, "--workers", "0", "--host", "0.0.0.0") as (url, _):
             assert url.startswith("http://0.0.0.0:")
     finally:
         del os.environ[ENVIRONMENT]

@@ -80,5 +80,9 @@ def test_workers_end_with_their_server_and_not_by_signals_for_it(tiny_artifact: 
         for pid, number in itertools.product(workers, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
             os.kill(pid, number)
         assert children(process.pid) == workers
+        process.send_signal(signal.SIGHUP)
+        asyncio.run(ended(workers))
+        workers = children(process.pid)
+        assert len(workers) == 2
         process.kill()
         asyncio.run(ended(workers))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_the_text_goes_on_at_another_server(tiny_artifact: Path, tmp_path: Path)
 
 @pytest.fixture
 def two_servers(tiny_artifact: Path, tmp_path: Path) -> Iterator[tuple[LiveServer, LiveServer]]:
-    options = {"snapshot_store": str(tmp_path), "snapshot_every": 0.5, "endpoint": RULES}
+    options: dict[str, Any] = {"snapshot_store": str(tmp_path), "snapshot_every": 0.5, "endpoint": RULES, "drain": 0.6}
     with live_server(tiny_artifact, **options) as first, live_server(tiny_artifact, **options) as second:
         yield first, second
 
@@ -91,3 +92,11 @@ def test_who_lost_the_session_to_another_server_ends_it(
     expected, *_ = asyncio.run(speak([second.url()], lambda: None))
     assert asyncio.run(run()) == ("restarting", expected, "unknown_token")
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
+
+
+def test_a_server_that_ends_leaves_its_sessions_to_the_other(two_servers: tuple[LiveServer, LiveServer]) -> None:
+    first, second = two_servers
+    alone, *_ = asyncio.run(speak([second.url()], lambda: None))
+    text, texts, reconnects = asyncio.run(speak([first.url(), second.url()], first.stop))
+    assert (text, reconnects) == (alone, 1)
+    assert is_steady(texts)
