@@ -11,7 +11,10 @@ _UNEVEN_SHARE = 0.2
 
 
 def choose(
-    workers: Iterable[RemoteWorker], identity: Mapping[str, str] | None = None, trouble: Trouble | None = None
+    workers: Iterable[RemoteWorker],
+    identity: Mapping[str, str] | None = None,
+    trouble: Trouble | None = None,
+    state: WorkerState = WorkerState.READY,
 ) -> RemoteWorker | None:
     """The worker for a stream; `None` where none can take it now.
 
@@ -19,11 +22,12 @@ def choose(
         workers: all there are.
         identity: what the stream's snapshot was taken with; `None` where it begins.
         trouble: what is held against the stream.
+        state: of the worker.
     """
     fitting = [
         worker
         for worker in workers
-        if worker.state is WorkerState.READY
+        if worker.state is state
         and (identity is None or worker.identity == identity)
         and not (trouble is not None and trouble.is_suspect and worker.has_suspect)
     ]

@@ -14,7 +14,7 @@ from emf.runtime.errors import Overloaded, SnapshotError, StreamClosed
 from emf.serve.failover.carried_stream import CarriedStream
 from emf.serve.failover.keeper import Keeper
 from emf.serve.failover.placing import choose, uneven
-from emf.serve.failover.remote_worker import RemoteWorker
+from emf.serve.failover.remote_worker import RemoteWorker, WorkerState
 from emf.serve.failover.trouble import blame
 from emf.serve.pool.pool_observer import PoolObserver, Unobserved
 from emf.serve.pool.stream_pool import NO_WISHES, LiveStream, ModelFacts, StreamWishes
@@ -163,7 +163,10 @@ class WorkerPool:
 
     def _place(self, stream: CarriedStream) -> None:
         """Have a stream go on where there is most room; where nobody can take it now, it waits."""
-        if (worker := choose(self.workers, stream.identity, stream.trouble)) is not None:
+        worker = choose(self.workers, stream.identity, stream.trouble)
+        if worker is None and stream.identity is not None:
+            worker = choose(self.workers, stream.identity, stream.trouble, WorkerState.RETIRING)
+        if worker is not None:
             self._homeless.pop(stream, None)
             stream.attach(worker)
             return
@@ -183,15 +186,20 @@ class WorkerPool:
                 async with asyncio.timeout(_TICK_SECONDS):
                     await self._has_homeless.wait()
             self._has_homeless.clear()
-            for stream in list(self._homeless):
-                if stream in self._homeless:
-                    self._place(stream)
-                    await asyncio.sleep(0)  # snapshots are large: connections get their turn in between
-            for keeper in self._keepers:
-                for worker in list(keeper.retiring):
+            try:
+                await self._house()
+                for worker in [worker for keeper in self._keepers for worker in keeper.retiring]:
                     self._retire(worker)
-            if tick % _EVENING_TICKS == 0 and (pair := uneven(self.workers)):
-                self._begin_moves(pair[0], 1)
+                if tick % _EVENING_TICKS == 0 and (pair := uneven(self.workers)):
+                    self._begin_moves(pair[0], 1)
+            except Exception:  # whatever it is, the other streams need what follows
+                _LOGGER.exception("the workers were not tended")
+
+    async def _house(self) -> None:
+        for stream in list(self._homeless):
+            if stream in self._homeless:
+                self._place(stream)
+                await asyncio.sleep(0)  # snapshots are large: connections get their turn in between
 
     def _retire(self, worker: RemoteWorker) -> None:
         if not worker.streams:

@@ -1,9 +1,11 @@
 """Which processors each worker runs on: its own, near each other, and near its memory."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+_LOGGER = logging.getLogger(__name__)
 _NODES = Path("/sys/devices/system/node")
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -29,9 +31,13 @@ def own_cores(workers: int, threads: int, nodes: Path = _NODES, cpus: Path = _CP
 
 
 def pin(cores: Sequence[int]) -> None:
-    """Keep this process on some processors; on all where none is named."""
-    if cores and hasattr(os, "sched_setaffinity"):
+    """Keep this process on some processors; on all where none is named, or the system does not let it choose."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        return
+    try:
         os.sched_setaffinity(0, cores)
+    except OSError as error:
+        _LOGGER.warning("processors cannot be chosen (%s)", error.strerror)
 
 
 def _node_of(cpu: int, nodes: Path) -> int:
