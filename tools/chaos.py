@@ -5,12 +5,13 @@ Example:
 
 For each protocol, a server is started; every recording is streamed once alone, then so many streams speak at the pace
 of speech while a worker is ended every `--every` seconds, most by SIGKILL and some by SIGSTOP. Printed is a JSON object
-a protocol; the exit status is 1 where a text is wrong or missing. `pause_p99_s` comes from the server's histogram.
+a protocol; the exit status is 1 where a text is wrong or missing. pauses come from the server's histogram.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,8 @@ async def disturb(server: int, every: float, stops: float, seconds: float) -> di
     return done
 
 
-def pauses(url: str) -> tuple[int, float]:
-    """How often streams moved, and the 99th percentile of their silence, seconds, by the server's histogram."""
+def pauses(url: str) -> dict[str, float]:
+    """How often streams moved, and percentiles of their silence, seconds, by the server's histogram."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     buckets: dict[float, float] = {}
@@ -93,13 +94,19 @@ def pauses(url: str) -> tuple[int, float]:
             bound = float(line.split('le="')[1].split('"')[0])
             buckets[bound] = buckets.get(bound, 0.0) + float(line.rsplit(" ", 1)[1])
     total = max(buckets.values(), default=0.0)
-    low, below = 0.0, 0.0
+    return {"moves": total, "pause_p50_s": _quantile(buckets, 0.5), "pause_p99_s": _quantile(buckets, 0.99)}
+
+
+def _quantile(buckets: Mapping[float, float], share: float) -> float:
+    """A quantile of a histogram, as Prometheus estimates it."""
+    wanted = share * max(buckets.values(), default=0.0)
+    low = below = 0.0
     for bound, count in sorted(buckets.items()):
-        if count >= 0.99 * total > 0:
-            share = (0.99 * total - below) / max(count - below, 1e-9)
-            return int(total), low if bound == float("inf") else low + share * (bound - low)
+        if count >= wanted > 0.0:
+            inside = (wanted - below) / max(count - below, 1e-9)
+            return round(low if math.isinf(bound) else low + inside * (bound - low), 2)
         low, below = bound, count
-    return int(total), 0.0
+    return 0.0
 
 
 async def alone(server: Server, recordings: Sequence[FloatArray], at_once: bool = False) -> list[Alone]:
@@ -121,7 +128,7 @@ async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, An
         ends = asyncio.create_task(disturb(process.pid, flags.every, flags.stops, flags.seconds))
         load = await run_load(server, recordings, undisturbed, flags.streams, flags.seconds)
         ended = await ends
-        moves, p99 = pauses(url)
+        paused = pauses(url)
     figures = load.figures()
     return {
         "protocol": protocol,
@@ -132,8 +139,7 @@ async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, An
         "refused": figures.refused,
         "reasons": dict(figures.reasons),
         **ended,
-        "moves": moves,
-        "pause_p99_s": round(p99, 2),
+        **paused,
         "final_ms_p99": round(figures.final_ms.p99),
     }
 
@@ -148,7 +154,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--every", type=float, default=1.0)
     parser.add_argument("--stops", type=float, default=0.2)
-    parser.add_argument("--workers", default="2")
+    parser.add_argument("--workers", default="4")
     parser.add_argument("--timeout", type=float, default=2.0)
     parser.add_argument("--max-seconds", type=float, default=60.0)
     parser.add_argument("serve", nargs="*", help="Flags of emf-serve, behind --.")

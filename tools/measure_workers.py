@@ -45,7 +45,7 @@ async def measure_workers(spec: WorkerSpec, count: int) -> dict[str, Any]:
     async def start(number: int) -> tuple[Any, int, float]:
         begin = time.perf_counter()
         link = await launcher.launch(number)
-        facts = await until_ready(link)
+        facts = await until_ready(link, 60.0)
         return link, facts.pid, time.perf_counter() - begin
 
     first = await start(0)

@@ -11,11 +11,13 @@ from emf.serve.workers.link import Launcher, Loss
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_LONG_LIFE = 10.0
+_LONGEST_PAUSE_AFTER_LIFE = 1.0
+_LONG_LIFE = 5.0
 """Seconds, after which a worker's end says nothing about the next one's."""
 _GRACE = 15.0
 """Seconds for which a worker that is being replaced still counts."""
-_START_SECONDS = 600.0
+_START_SILENCES, _LEAST_START_SILENCE = 2.0, 3.0
+"""A worker that opens its model is busier than one that decodes: it is given up later."""
 
 
 class Keeper:
@@ -61,8 +63,7 @@ class Keeper:
         begin = time.monotonic()
         link = await self._launcher.launch(self._number)
         try:
-            async with asyncio.timeout(_START_SECONDS):
-                facts = await until_ready(link)
+            facts = await until_ready(link, max(_START_SILENCES * self._silence, _LEAST_START_SILENCE))
         except BaseException:
             link.sever()
             raise
@@ -103,8 +104,8 @@ class Keeper:
             self._observer.worker_lost(loss.value)
         self._on_lost(worker, loss)
         if is_replaced:
-            if time.monotonic() - worker.begun_at > _LONG_LIFE:
-                self._pause = _FIRST_PAUSE
+            is_long = time.monotonic() - worker.begun_at > _LONG_LIFE
+            self._pause = _FIRST_PAUSE if is_long else min(self._pause, _LONGEST_PAUSE_AFTER_LIFE)
             await self._replace()
 
     async def _replace(self) -> None:
@@ -114,4 +115,5 @@ class Keeper:
             try:
                 await self.occupy()
             except Exception as error:
-                _LOGGER.error("worker %d cannot be replaced yet: %s", self._number, error)
+                reason = str(error) or type(error).__name__
+                _LOGGER.error("worker %d cannot be replaced yet: %s", self._number, reason)

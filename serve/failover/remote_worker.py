@@ -23,6 +23,7 @@ from emf.serve.workers.messages import (
     Pong,
     Ready,
     Snapshot,
+    Starting,
     ToWorker,
     encode,
     from_worker,
@@ -134,7 +135,7 @@ class RemoteWorker:
             case Opened() | Heard() | Snapshot() | Over():
                 if found := self.streams.get(message.stream):
                     found.take(message)
-            case Ready() | CannotServe():
+            case Ready() | CannotServe() | Starting():
                 _LOGGER.warning("worker %d says twice whether it is ready", self.number)
 
     async def _watch(self) -> None:
@@ -152,17 +153,22 @@ class RemoteWorker:
                 return
 
 
-async def until_ready(link: Link) -> Ready:
-    """A worker's first message.
+async def until_ready(link: Link, silence: float) -> Ready:
+    """What a worker says as soon as it is ready.
 
     Raises:
         EmfError: why the worker cannot serve.
         ConnectionError: it was lost.
+        TimeoutError: it gave no sign of life for `silence` seconds.
     """
-    frame = await link.receive()
-    if frame is None:
-        raise ConnectionError(f"a worker ended before it was ready ({(await link.loss()).value}); see the log")
-    match from_worker(frame):
+    message: FromWorker = Starting()
+    while isinstance(message, Starting):
+        async with asyncio.timeout(silence):
+            frame = await link.receive()
+        if frame is None:
+            raise ConnectionError(f"a worker ended before it was ready ({(await link.loss()).value}); see the log")
+        message = from_worker(frame)
+    match message:
         case Ready() as ready:
             return ready
         case CannotServe(kind, message):

@@ -42,7 +42,7 @@ class Launcher(Protocol):
     """Begins workers of one kind. It belongs to one event loop."""
 
     async def launch(self, number: int) -> Link:
-        """Begin a worker; its first message tells whether it is ready.
+        """Begin a worker; its first messages tell when it is ready.
 
         Args:
             number: from 0; one that was lost is replaced by another of its number.

@@ -18,10 +18,11 @@ from emf.runtime.errors import EmfError
 from emf.serve.workers.cores import pin
 from emf.serve.workers.desk import Desk
 from emf.serve.workers.frames import FrameSocket
-from emf.serve.workers.messages import CannotServe, encode, to_worker
+from emf.serve.workers.messages import CannotServe, Starting, encode, to_worker
 from emf.serve.workers.spec import WorkerSpec
 
 _LOGGER = logging.getLogger(__name__)
+_SIGN_SECONDS = 0.25
 
 
 class Begin(Struct, frozen=True):
@@ -44,16 +45,25 @@ async def _serve(connected: socket.socket) -> None:
         return
     begin = msgspec.msgpack.decode(first, type=Begin)
     pin(begin.cores)
+    starting = asyncio.create_task(_tell_starting(frames))
     try:
-        pool = begin.spec.open(beyond_capacity=True)
+        pool = await asyncio.to_thread(begin.spec.open, beyond_capacity=True)
     except EmfError as error:
         frames.send(encode(CannotServe(type(error).__name__, str(error))))
         await frames.sent()
         return
+    finally:
+        starting.cancel()
     desk = Desk(pool, lambda message: frames.send(encode(message)))
     frames.send(encode(desk.ready(time.perf_counter() - began)))
     while (frame := await frames.receive()) is not None:
         desk.handle(to_worker(frame))
+
+
+async def _tell_starting(frames: FrameSocket) -> None:
+    while True:
+        frames.send(encode(Starting()))
+        await asyncio.sleep(_SIGN_SECONDS)
 
 
 def main() -> None:

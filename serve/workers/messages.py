@@ -1,7 +1,7 @@
 """What a server and its workers say to each other, as MessagePack: typed, and no code travels in it.
 
-A worker's first message is `Ready` or `CannotServe`. The messages of one stream are taken in their order. Streams have
-the number that the server gives them.
+A worker first says `Starting`, as often as it takes, then `Ready` or `CannotServe`. It takes the messages of a stream
+in their order. Streams have the number that the server gives them.
 """
 
 from typing import TypeAlias
@@ -56,6 +56,10 @@ class Ping(Struct, frozen=True, tag="ping"):
 
 
 ToWorker: TypeAlias = Open | Feed | Finish | TakeSnapshot | Close | Ping
+
+
+class Starting(Struct, frozen=True, tag="starting"):
+    """The worker lives, and is not ready yet. It says so several times a second."""
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -127,7 +131,7 @@ class Pong(Struct, frozen=True, tag="pong"):
     metrics: EngineMetrics
 
 
-FromWorker: TypeAlias = Ready | CannotServe | Opened | Heard | Snapshot | Over | Pong
+FromWorker: TypeAlias = Starting | Ready | CannotServe | Opened | Heard | Snapshot | Over | Pong
 
 MOST_BYTES = 2**30
 """Of a message."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from emf.runtime import Engine, Recognizer
+from emf.runtime.arrays import FloatArray
 from emf.runtime.recognition.result import Result
 from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.pool.in_process import InProcessPool
@@ -12,7 +13,7 @@ from emf.serve.pool.stream_pool import LiveStream
 from emf.serve.workers.desk import Desk
 from emf.serve.workers.link import Link, Loss
 from emf.serve.workers.messages import Feed, FromWorker, ToWorker, encode, to_worker
-from tests.signals import SAMPLE_RATE, FloatArray
+from tests.signals import SAMPLE_RATE
 
 POISON = 0.123456
 """A sample that ends its worker."""

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from emf.runtime import EndpointRules, Recognizer
+from emf.runtime.arrays import FloatArray
 from emf.runtime.errors import Overloaded, StreamClosed, UsageError
 from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.workers.link import Loss
 from tests.serve.failover.local_workers import POISON, LocalLaunchers, hear, pool_of, speak, told
-from tests.signals import SAMPLE_RATE, FloatArray, speech_like
+from tests.signals import SAMPLE_RATE, speech_like
 
 RULES = EndpointRules(silence_after_speech=0.3, max_length=1.5)
 AUDIO = speech_like(6.0, seed=5)
