@@ -16,8 +16,8 @@ _LONG_LIFE = 5.0
 """Seconds, after which a worker's end says nothing about the next one's."""
 _GRACE = 15.0
 """Seconds for which a worker that is being replaced still counts."""
-_START_SILENCES, _LEAST_START_SILENCE = 2.0, 3.0
-"""A worker that opens its model is busier than one that decodes: it is given up later."""
+_FIRST_SILENCE, _START_SILENCES, _LEAST_SILENCE = 60.0, 2.0, 10.0
+"""A worker that opens its model is busier than one that decodes: it is given up later, most of all the first one."""
 
 
 class Keeper:
@@ -63,7 +63,8 @@ class Keeper:
         begin = time.monotonic()
         link = await self._launcher.launch(self._number)
         try:
-            facts = await until_ready(link, max(_START_SILENCES * self._silence, _LEAST_START_SILENCE))
+            least = _FIRST_SILENCE if not self._lost_at else _LEAST_SILENCE
+            facts = await until_ready(link, max(_START_SILENCES * self._silence, least))
         except BaseException:
             link.sever()
             raise

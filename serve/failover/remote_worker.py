@@ -34,6 +34,10 @@ _PINGS = 4
 """In the time after which a silent worker is given up."""
 
 
+class WorkerLost(EmfError, ConnectionError):
+    """A worker ended before it was ready."""
+
+
 class Aboard(Protocol):
     """A stream, as its worker sees it."""
 
@@ -158,15 +162,17 @@ async def until_ready(link: Link, silence: float) -> Ready:
 
     Raises:
         EmfError: why the worker cannot serve.
-        ConnectionError: it was lost.
-        TimeoutError: it gave no sign of life for `silence` seconds.
+        WorkerLost: it ended, or gave no sign of life for `silence` seconds.
     """
     message: FromWorker = Starting()
     while isinstance(message, Starting):
-        async with asyncio.timeout(silence):
-            frame = await link.receive()
+        try:
+            async with asyncio.timeout(silence):
+                frame = await link.receive()
+        except TimeoutError:
+            raise WorkerLost(f"a worker that starts gave no sign of life for {silence:g} seconds") from None
         if frame is None:
-            raise ConnectionError(f"a worker ended before it was ready ({(await link.loss()).value}); see the log")
+            raise WorkerLost(f"a worker ended before it was ready ({(await link.loss()).value}); see the log")
         message = from_worker(frame)
     match message:
         case Ready() as ready:
@@ -174,4 +180,4 @@ async def until_ready(link: Link, silence: float) -> Ready:
         case CannotServe(kind, message):
             found = getattr(errors, kind, None)
             raise found(message) if isinstance(found, type) and issubclass(found, EmfError) else EmfError(message)
-    raise ConnectionError("a worker said something else first")
+    raise WorkerLost("a worker said something else first")
