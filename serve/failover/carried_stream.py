@@ -70,7 +70,7 @@ class CarriedStream:
         self._move: tuple[str, float] | None = None
         self._since = AudioSince()
         self._sample_rate: int | None = None
-        self._finished = self._is_over = self._is_idle = False
+        self._finished = self._holds_finish = self._is_over = self._is_idle = False
         self._asked: _Asked | None = None
         self._names = 0
         self._told, self._results = Told(), ResultQueue()
@@ -155,7 +155,9 @@ class CarriedStream:
         worker.send(Open(self.number, self._snapshot, phrases, wishes.endpoint, wishes.forgiving))
         for piece in self._since:
             worker.send(Feed(self.number, piece.sample_rate, piece.samples))
-        if self._finished:
+        # Audio that is whole before its first step may be decoded in passes (`Stream.is_in_passes`): as before, or not.
+        self._holds_finish = self._finished and self._snapshot is None and self._told.is_midway
+        if self._finished and not self._holds_finish:
             worker.send(Finish(self.number))
         if self._taken:
             self._ask()
@@ -190,6 +192,9 @@ class CarriedStream:
 
     def _hear(self, message: Heard) -> None:
         self._since.taken(message.fed)
+        if message.result is not None and self._holds_finish and self.worker is not None:
+            self._holds_finish = False
+            self.worker.send(Finish(self.number))
         told = self._told.take(message.result) if message.result is not None else None
         if told is not None:
             self._results.put(told)

@@ -103,7 +103,10 @@ class Keeper:
         if loss is not Loss.STOPPED or worker.streams:
             _LOGGER.warning("worker %d was lost (%s) with %d streams", self._number, loss.value, len(worker.streams))
             self._observer.worker_lost(loss.value)
-        self._on_lost(worker, loss)
+        try:
+            self._on_lost(worker, loss)
+        except Exception:  # it must be replaced all the same
+            _LOGGER.exception("the streams of worker %d do not go on", self._number)
         if is_replaced:
             is_long = time.monotonic() - worker.begun_at > _LONG_LIFE
             self._pause = _FIRST_PAUSE if is_long else min(self._pause, _LONGEST_PAUSE_AFTER_LIFE)

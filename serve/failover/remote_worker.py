@@ -6,8 +6,6 @@ import time
 from enum import Enum, auto
 from typing import Protocol
 
-import msgspec
-
 from emf.runtime import errors
 from emf.runtime.errors import EmfError
 from emf.serve.failover.pace import Pace
@@ -117,7 +115,7 @@ class RemoteWorker:
             while self._severed_as is None and (frame := await self._link.receive()) is not None:
                 if self._severed_as is None:
                     self._handle(from_worker(frame))
-        except msgspec.MsgspecError:
+        except Exception:  # its streams go on elsewhere, whatever it is
             _LOGGER.exception("worker %d says what makes no sense", self.number)
             self.sever(Loss.CRASHED)
         finally:

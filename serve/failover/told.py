@@ -16,6 +16,11 @@ class Told:
     contradictions: int = 0
     _last: Result | None = field(default=None, init=False)
 
+    @property
+    def is_midway(self) -> bool:
+        """Whether something was told, and not yet all."""
+        return self._last is not None and not self._last.is_final
+
     def take(self, result: Result) -> Result | None:
         """The result as it is to be told; `None` where that was told before."""
         last = self._last

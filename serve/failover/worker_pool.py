@@ -75,13 +75,11 @@ class WorkerPool:
         Raises:
             EmfError: why they cannot serve.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for keeper in self._keepers:
-                    group.create_task(keeper.occupy())
-        except* Exception as errors:
-            await self.close()
-            raise errors.exceptions[0] from None
+        begun = await asyncio.gather(*(keeper.occupy() for keeper in self._keepers), return_exceptions=True)
+        for error in begun:
+            if error is not None:
+                await self.close()
+                raise error
         sample_rate = self.workers[0].facts.sample_rate
         self.facts = ModelFacts(self.facts.name, sample_rate, self.facts.language)
         self._tending = asyncio.create_task(self._tend())

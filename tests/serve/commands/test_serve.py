@@ -104,6 +104,7 @@ REFUSED = {
     "a certificate without its key": ["{artifact}", "--tls-cert", "{tmp}/cert"],
     "no certificate": ["{artifact}", "--tls-key", "{tmp}/nothing", "--tls-cert", "{tmp}/nothing"],
     "workers": ["{artifact}", "--workers", "many"],
+    "a variant that is not there": ["{artifact}", "--precision", "int4", "--workers", "2"],
     "a store that cannot be written": ["{artifact}", "--workers", "0", "--snapshot-store", "/proc/nothing"],
     "an unknown protocol": ["{artifact}", "--protocols", "smoke"],
     "a number out of range": ["{artifact}", "--drain", "-1"],
