@@ -192,13 +192,13 @@ class CarriedStream:
 
     def _hear(self, message: Heard) -> None:
         self._since.taken(message.fed)
-        if message.result is not None and self._holds_finish and self.worker is not None:
-            self._holds_finish = False
-            self.worker.send(Finish(self.number))
         told = self._told.take(message.result) if message.result is not None else None
         if told is not None:
             self._results.put(told)
         is_idle = message.is_idle and message.fed == self._since.sent
+        if self._holds_finish and self.worker is not None and (message.result is not None or is_idle):
+            self._holds_finish = False
+            self.worker.send(Finish(self.number))
         if told is not None or is_idle:
             self.trouble.clear()
             self._resumed()

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
 
+import httpx
+
 from emf.runtime.arrays import FloatArray
 from emf.serve.load.call import Server, call
 from emf.serve.load.clients import CLIENTS, address
@@ -63,6 +65,9 @@ def test_workers_end_under_load_and_no_client_notices(tiny_artifact: Path) -> No
         assert disturbed == undisturbed
         assert all(all(said) for said in undisturbed.values())
         assert {"SIGKILL", "SIGSTOP"} <= set(await disturbing)
+        counted = httpx.get(f"{url}/metrics").text
+        assert 'emf_worker_losses_total{how="killed"}' in counted
+        assert 'emf_move_pause_seconds_bucket{le="0.05",why="lost"}' in counted
 
     with serving(tiny_artifact, *FLAGS) as (url, process):
         asyncio.run(run(url, process))

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from emf.serve.operations.logs import JsonFormatter
+from emf.serve.pool.in_process import InProcessPool
 from tests.serve.live_server import LiveServer, live_server
 from tests.serve.native.talking import talking
 from tests.signals import SAMPLE_RATE, speech_like
@@ -63,6 +64,14 @@ def test_readiness(tiny_artifact: Path) -> None:
         assert httpx.get(server.url("/health/ready", "http")).json() == {"status": "ready", "streams": 0, "capacity": 1}
         assert asyncio.run(run(server)) == (503, "full")
         assert httpx.get(server.url("/health/live", "http")).status_code == 200
+
+
+def test_nobody_is_ready_without_a_worker(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live_server(tiny_artifact) as server:
+        monkeypatch.setattr(InProcessPool, "capacity", 8)
+        monkeypatch.setattr(InProcessPool, "metrics", lambda _: [])
+        answer = httpx.get(server.url("/health/ready", "http"))
+    assert (answer.status_code, answer.json()["status"]) == (503, "no worker")
 
 
 def test_logs_hold_neither_keys_nor_transcripts(server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
