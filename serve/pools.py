@@ -1,6 +1,7 @@
 """Where emf-serve decodes, by its flags: this process, or workers."""
 
 import argparse
+import os
 from pathlib import Path
 
 from emf.runtime.artifact.manifest_file import read_manifest
@@ -35,6 +36,8 @@ def number_of_workers(text: str, threads: int) -> int:
     Raises:
         UsageError: it is neither.
     """
+    if os.name == "nt" and text == AUTO:
+        return 0  # workers need sockets that are inherited
     if text == AUTO:
         return max(available_processors() // threads, 1)
     if text.isascii() and text.isdigit() and int(text) <= _MOST_WORKERS:
@@ -80,14 +83,14 @@ def worker_spec(flags: argparse.Namespace, options: ServeOptions, threads: int |
     given |= {"num_threads": threads} if threads is not None else {}
     if given.get("cache_dir") is not None:
         given["cache_dir"] = str(Path(given["cache_dir"]).absolute())
-    most = options.max_streams
+    most = None if options.max_streams is None else -(-options.max_streams // workers)
     return WorkerSpec(
         artifact=str(Path(flags.artifact).absolute()),
         options=given,
         engine={
             "deadline_ms": options.deadline_ms,
-            "max_streams": most if most is None else -(-most // workers),
-            "max_batch": options.max_batch,
+            "max_streams": most,
+            "max_batch": min(options.max_batch, most or options.max_batch),
         },
         phrases=dict(read_phrases(flags.phrases)) if flags.phrases else {},
         language_model=_language_model(flags),

@@ -5,13 +5,15 @@ Example:
 
 `ready_s` is the time from the begin of a worker process to its readiness, one after the other and all at once. Memory
 is what the system counts: RSS, and PSS, in which what processes share is divided among them. A snapshot's time is that
-of taking it and of going on with it, by the processor's clock; `interval_s` is how often a server then takes one of
-each of `--streams` streams on these workers, and `share` the share of one worker's processor that this costs.
+of taking it, of carrying it to the server (both ends), and of going on with it, by the processor's clock; `interval_s`
+is how often a server then takes one of each of `--streams` streams on these workers, and `share` the share of as many
+processors as there are workers that taking and carrying costs.
 """
 
 import argparse
 import asyncio
 import json
+import socket
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,8 @@ from emf.runtime import Recognizer
 from emf.serve.failover.pace import Pace
 from emf.serve.failover.remote_worker import until_ready
 from emf.serve.workers.cores import own_cores
+from emf.serve.workers.frames import FrameSocket
+from emf.serve.workers.messages import Snapshot, encode, from_worker
 from emf.serve.workers.process import ProcessLauncher
 from emf.serve.workers.spec import WorkerSpec
 
@@ -62,6 +66,22 @@ async def measure_workers(spec: WorkerSpec, count: int) -> dict[str, Any]:
     }
 
 
+async def carry(blob: bytes) -> float:
+    """Seconds of a processor that a snapshot takes from worker to server."""
+    ends = [await FrameSocket.over(end) for end in socket.socketpair()]
+    taken = list[float]()
+    for name in range(_TRIES):
+        begin = time.thread_time()
+        ends[0].send(encode(Snapshot(0, name, blob, 0.0)))
+        frame = await ends[1].receive()
+        assert frame is not None
+        from_worker(frame)
+        taken.append(time.thread_time() - begin)
+    for end in ends:
+        end.close()
+    return median(taken)
+
+
 def measure_snapshots(options: dict[str, Any], streams: int, workers: int) -> dict[str, float]:
     """Cost of snapshots of streams that have heard some seconds."""
     recognizer = Recognizer.load(**options)
@@ -77,16 +97,17 @@ def measure_snapshots(options: dict[str, Any], streams: int, workers: int) -> di
         recognizer.restore_stream(blob)
         taking.append(middle - begin)
         restoring.append(time.thread_time() - middle)
-    seconds = median(taking)
+    seconds, carrying = median(taking), asyncio.run(carry(blob))
     aboard = -(-streams // workers)
     interval = Pace(seconds=seconds).interval(aboard)
     return {
         "bytes": len(blob),
         "taking_ms": round(1e3 * seconds, 2),
+        "carrying_ms": round(1e3 * carrying, 2),
         "restoring_ms": round(1e3 * median(restoring), 2),
         "streams_of_a_worker": aboard,
         "interval_s": round(interval, 2),
-        "share": round(aboard * seconds / interval, 4),
+        "share": round(aboard * (seconds + carrying) / interval, 4),
     }
 
 

@@ -21,7 +21,7 @@ class Pace:
         seconds: of a processor that a snapshot takes, as measured.
     """
 
-    share: float = 0.03
+    share: float = 0.02
     shortest: float = 2.0
     longest: float = 30.0
     seconds: float = _FIRST_GUESS
