@@ -108,6 +108,7 @@ class Transcriber:
         self._num_marks = self._finals = 0
         self._finished = False
         self._token: str | None = None
+        self._ended: dict[int, int] = {}
         self._heard: dict[int, tuple[int, bool, float]] = {}
         self._texts: asyncio.Queue[LiveText | None] = asyncio.Queue()
         self._task: asyncio.Task[str] | None = None
@@ -214,7 +215,8 @@ class Transcriber:
         async with connect(
             self._urls[0], additional_headers=self._headers, max_size=_LARGEST_ANSWER, compression=None
         ) as socket:
-            again = {"resume": self._token, "have": self._finals} if self._token else {}
+            heard = {str(channel): segment for channel, segment in self._ended.items()}
+            again = {"resume": self._token, "have": self._finals, "heard": heard} if self._token else {}
             await socket.send(json.dumps(self._start | again))
             answer = read_message(await socket.recv())
             self._go_on_from(answer["audio_from"])
@@ -275,6 +277,8 @@ class Transcriber:
         match message["type"]:
             case "result":
                 self._finals += message["is_final"]
+                if message["is_final"]:
+                    self._ended[message["channel"]] = message["segment"]
                 if self._is_news(message):
                     self._texts.put_nowait(live_text(message))
             case "kept":

@@ -49,7 +49,7 @@ class Connection:
         if conversation is None:
             return
         await self._websocket.send_text(messages.encode(conversation.started()))
-        sender = conversation.sender = asyncio.create_task(self._send(conversation, start.have))
+        sender = conversation.sender = asyncio.create_task(self._send(conversation, start))
         reading = asyncio.create_task(self._read(conversation, sender))
         try:
             await asyncio.wait([reading, sender], return_when=asyncio.FIRST_COMPLETED)
@@ -155,9 +155,9 @@ class Connection:
             return
         conversation.session.complain(messages.BAD_MESSAGE, message)
 
-    async def _send(self, conversation: Conversation, have: int) -> None:
+    async def _send(self, conversation: Conversation, start: messages.Start) -> None:
         with suppress(WebSocketDisconnect):
-            async for text in conversation.answers(have):
+            async for text in conversation.answers(start.have, start.heard):
                 await self._websocket.send_text(text)
 
     async def _leave(self, conversation: Conversation) -> None:

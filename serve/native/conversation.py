@@ -1,7 +1,7 @@
 """A session of the own protocol, which may outlive its connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
@@ -75,13 +75,13 @@ class Conversation:
         """The answer to a connection's begin."""
         return messages.Started(self.id, self.token, self.session.rewind())
 
-    async def answers(self, have: int) -> AsyncIterator[str]:
+    async def answers(self, have: int, heard: Mapping[int, int]) -> AsyncIterator[str]:
         """All messages for the client, up to the last.
 
         Args:
             have: final results that the client got already, by an earlier connection.
+            heard: last segment of each channel that it got to its end. Another server may have told it.
         """
-        told = max(have - len(self.log), 0)
         for text in self.log[have:]:
             yield text
         if self._kept and not self.ended:
@@ -94,10 +94,8 @@ class Conversation:
             if isinstance(event, Final | Ended | Failed):
                 self.log.append(text)
             self.ended = isinstance(event, Ended | Failed)
-            if told and isinstance(event, Partial | Final):
-                told -= isinstance(event, Final)
-                continue  # an earlier server told it
-            yield text
+            if not (isinstance(event, Partial | Final) and event.segment <= heard.get(event.channel, -1)):
+                yield text
 
     async def stop_recording(self) -> None:
         """Write nothing down any more."""

@@ -29,6 +29,8 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     resume: str | None = None
     have: int = 0
     """With `resume`: final results that the client got; the others are sent again."""
+    heard: dict[int, int] = {}
+    """With `resume`: number of the last segment of each channel of which the final result came."""
 
 
 class Mark(msgspec.Struct, frozen=True, tag="mark"):

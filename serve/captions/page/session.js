@@ -14,6 +14,7 @@ export class Session {
     this.key = key;
     this.audio = new UnkeptAudio(sampleRate);
     this.finals = 0;
+    this.heard = {};
     this.token = null;
     this.finished = this.over = false;
     this.pause = FIRST_PAUSE_MS;
@@ -52,7 +53,7 @@ export class Session {
     this.socket = socket;
     this.ready = false;
     socket.onopen = () => {
-      const again = this.token ? { resume: this.token, have: this.finals } : {};
+      const again = this.token ? { resume: this.token, have: this.finals, heard: this.heard } : {};
       const start = { type: "start", sample_rate: this.audio.sampleRate, encoding: "pcm_s16le", ...again };
       socket.send(JSON.stringify(start));
     };
@@ -67,6 +68,7 @@ export class Session {
         break;
       case "result":
         this.finals += message.is_final;
+        if (message.is_final) this.heard[message.channel] = message.segment;
         this.on.result(message, this.audio.ageOf(message.end));
         break;
       case "kept":
