@@ -28,6 +28,7 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.speech.recordings import read_recordings
 from emf.serve.load.alone import Alone
 from emf.serve.load.call import Server, call
+from emf.serve.load.client import CallRefused
 from emf.serve.load.clients import CLIENTS, address
 from emf.serve.load.loading import run_load
 
@@ -109,12 +110,19 @@ def _quantile(buckets: Mapping[float, float], share: float) -> float:
     return 0.0
 
 
-async def alone(server: Server, recordings: Sequence[FloatArray], at_once: bool = False) -> list[Alone]:
-    """Every recording without load, or as little as all of them at once."""
-    if at_once:
-        calls = await asyncio.gather(*(call(server, number, samples) for number, samples in enumerate(recordings)))
-        return [Alone.of(one) for one in calls]
-    return [Alone.of(await call(server, number, samples)) for number, samples in enumerate(recordings)]
+async def alone(server: Server, recordings: Sequence[FloatArray], at_once: int = 1) -> list[Alone]:
+    """Every recording without load, or with as little as some of them at once."""
+    places = asyncio.Semaphore(at_once)
+
+    async def speak(number: int, samples: FloatArray) -> Alone:
+        async with places:
+            while True:
+                try:
+                    return Alone.of(await call(server, number, samples))
+                except CallRefused as refused:
+                    await asyncio.sleep(refused.retry_after)
+
+    return await asyncio.gather(*(speak(number, samples) for number, samples in enumerate(recordings)))
 
 
 async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from emf.serve.load.figures import Load
 from emf.serve.load.loading import run_load
 
 _SAMPLE_SECONDS = 1.0
+_ALONE_AT_ONCE = 4
 _PARTS = 6
 _HOUR = 3600.0
 
@@ -85,7 +86,7 @@ async def soak(flags: argparse.Namespace, url: str, pid: int) -> dict[str, Any]:
     recordings = read_recordings(flags.audio, rate, flags.longest)
     pieces = cuts(recordings, rate, flags.shortest, flags.longest, flags.recordings)
     server = Server(address(url, client().path), {}, client)
-    undisturbed = await alone(server, pieces, at_once=True)
+    undisturbed = await alone(server, pieces, at_once=_ALONE_AT_ONCE)
     streams = flags.streams or max(int(flags.share * capacity(url)), 1)
     samples: dict[int, list[tuple[float, int]]] = {}
     watching = asyncio.create_task(watch([pid, *children(pid)], samples))
