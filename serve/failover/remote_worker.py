@@ -175,7 +175,7 @@ async def until_ready(link: Link, silence: float) -> Ready:
     match message:
         case Ready() as ready:
             return ready
-        case CannotServe(kind, message):
+        case CannotServe(kind, reason):
             found = getattr(errors, kind, None)
-            raise found(message) if isinstance(found, type) and issubclass(found, EmfError) else EmfError(message)
+            raise found(reason) if isinstance(found, type) and issubclass(found, EmfError) else EmfError(reason)
     raise WorkerLost("a worker said something else first")
