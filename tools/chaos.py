@@ -14,6 +14,7 @@ import json
 import math
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -165,7 +166,7 @@ def main() -> int:
     parser.add_argument("--workers", default="4")
     parser.add_argument("--timeout", type=float, default=2.0)
     parser.add_argument("--max-seconds", type=float, default=60.0)
-    parser.add_argument("serve", nargs="*", help="Flags of emf-serve, behind --.")
+    parser.add_argument("--serve", type=shlex.split, default=[], help="Flags of emf-serve: --serve='--precision int8'.")
     flags = parser.parse_args()
     wrong = False
     for protocol in flags.protocols.split(","):

@@ -13,6 +13,7 @@ wrong or missing.
 import argparse
 import asyncio
 import json
+import shlex
 import sys
 import urllib.request
 from pathlib import Path
@@ -121,7 +122,7 @@ def main() -> int:
     parser.add_argument("--shortest", type=float, default=5.0)
     parser.add_argument("--longest", type=float, default=120.0)
     parser.add_argument("--recordings", type=int, default=20)
-    parser.add_argument("serve", nargs="*", help="Flags of emf-serve, behind --.")
+    parser.add_argument("--serve", type=shlex.split, default=[], help="Flags of emf-serve: --serve='--precision int8'.")
     flags = parser.parse_args()
     with serving([str(flags.artifact), *flags.serve]) as (url, process):
         found = asyncio.run(soak(flags, url, process.pid))
