@@ -86,5 +86,5 @@ def test_a_store_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="folder"):
         open_store(str(tmp_path / "file"), 60.0)
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(OSError, match=r"[Cc]onnect"):
         asyncio.run(open_store("redis://127.0.0.1:1/0", 60.0).take("x"))
