@@ -36,10 +36,13 @@ check: types
 	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.serve
 	MYPYPATH=build/types:tools $(BIN)/mypy tests tools
 
-# Two runs: tracing an export takes many times as long as the export, so coverage is measured without exports.
+# Two processes share the files of tests. Two runs: tracing an export takes many times as long as the export, so
+# coverage is measured without exports.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests/runtime tests/quantize --cov
-	$(BIN)/python -m pytest --ignore=tests/runtime --ignore=tests/quantize
+	$(PYTEST) tests/runtime tests/quantize --cov
+	$(PYTEST) --ignore=tests/runtime --ignore=tests/quantize
 
 bench: $(ARTIFACT)/manifest.json
 	$(BIN)/emf-bench $(ARTIFACT) --audio $(RECORDINGS)
