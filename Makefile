@@ -5,14 +5,14 @@ ARTIFACT := artifacts/demo
 RECORDINGS := export/demo/recordings/manifest.tsv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean types
+.PHONY: demo test check bench clean docs types
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	@# torch first and by version: a range would take the newest release, with gigabytes of CUDA.
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev,docs]"
 	touch $(INSTALLED)
 
 $(ARTIFACT)/manifest.json: $(INSTALLED) export/demo/model.pt
@@ -43,6 +43,12 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 1
 test: $(INSTALLED)
 	$(PYTEST) tests/runtime tests/quantize --cov
 	$(PYTEST) --ignore=tests/runtime --ignore=tests/quantize
+
+# mkdocstrings finds the namespace package through links, without what else lies in this folder.
+docs: $(INSTALLED)
+	mkdir -p build/docs/emf
+	for room in runtime export quantize serve; do ln -sfn ../../../$$room build/docs/emf/$$room; done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(ARTIFACT)/manifest.json
 	$(BIN)/emf-bench $(ARTIFACT) --audio $(RECORDINGS)
