@@ -2,8 +2,8 @@
 
 A connection is cut within its handshake, within a message, between messages, or while its last text is awaited: by a
 reset, by a plain close, or by falling silent for ever without either. The server runs in a process of its own; what
-it holds (sessions, streams, open files, memory) is compared with what it held after a first round of cuts. Another
-client speaks all the while, and its text must come.
+it holds (sessions, streams, open files, memory) is compared with what it held after as many cuts before. Another client
+speaks all the while, and its text must come.
 
 Example:
     python tools/cut_connections.py artifacts/demo --audio export/demo/recordings/date.flac --connections 1000
@@ -145,8 +145,9 @@ async def _run(process: ServingProcess, samples: FloatArray, connections: int) -
     server = Server(address(process.url, CLIENTS["emf"]().path), {}, CLIENTS["emf"])
     alone = (await call(server, 0, samples)).text
     files = process.descriptors()
-    await cutter.cut(connections // 5, silent_share=0.0)
+    await cutter.cut(connections)
     before = await holdings(process, files, _FORGET_SECONDS)
+    cutter.close()
     texts: list[str] = []
     speaking = asyncio.create_task(_speak_on(server, samples, texts))
     await cutter.cut(connections)
@@ -156,7 +157,7 @@ async def _run(process: ServingProcess, samples: FloatArray, connections: int) -
     cutter.close()
     grown = after.resident_bytes - before.resident_bytes
     sys.stdout.write(
-        f"connections cut: {connections}, {len(cutter.silent)} by silence; {cutter.refused} found no place\n"
+        f"connections cut: twice {connections}, {len(cutter.silent)} by silence; {cutter.refused} found no place\n"
     )
     sys.stdout.write(f"sessions and streams held: {'none' if after.is_empty else 'some'}\n")
     sys.stdout.write(f"open files: {files} before, {after.descriptors} after\n")

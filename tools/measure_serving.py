@@ -160,11 +160,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--deadline-ms", type=float, default=160.0)
     parser.add_argument("--first", type=int, default=16, help="streams of the first load in the process")
-    parser.add_argument("flags", nargs="*", help="behind --: flags of the recognizer")
-    given = parser.parse_args()
+    parser.epilog = "Behind --, there may be flags of the recognizer."
+    arguments = sys.argv[1:]
+    behind = arguments.index("--") if "--" in arguments else len(arguments)
+    given, flags = parser.parse_args(arguments[:behind]), arguments[behind + 1 :]
     recordings = read_recordings(given.audio, _SAMPLE_RATE, 1e6)
     deadline = given.deadline_ms / 1e3
-    plan = Plan(given.artifact, given.flags, recordings, given.protocol, given.seconds, deadline, given.first)
+    plan = Plan(given.artifact, flags, recordings, given.protocol, given.seconds, deadline, given.first)
     path: Path | None = given.results
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
     for part in given.parts:

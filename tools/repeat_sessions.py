@@ -20,7 +20,8 @@ from serving_process import ServingProcess, serving_process
 from emf.runtime.speech.recordings import read_recordings
 
 _SAMPLE_RATE = 16_000
-_FLAGS = ("--wyoming-port", "0", "--max-streams", "64", "--num-threads", "1", "--resume-window", "0")
+FLAGS = ("--wyoming-port", "0", "--max-streams", "64", "--num-threads", "1", "--resume-window", "0")
+"""Of the server, for `grow`."""
 _AT_ONCE = 8
 _EVERY = 40
 _WARM_UP = 0.5
@@ -79,7 +80,7 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=2000)
     given = parser.parse_args()
     (samples,) = read_recordings([given.audio], _SAMPLE_RATE, _SECONDS)
-    with serving_process(given.artifact, _FLAGS) as process:
+    with serving_process(given.artifact, FLAGS) as process:
         slope, files = asyncio.run(grow(process, client_bytes(process.addresses, samples), given.sessions))
     sys.stdout.write(f"sessions: {given.sessions}\n")
     sys.stdout.write(f"resident memory grows by {slope:.0f} bytes a session in the second half of them\n")
