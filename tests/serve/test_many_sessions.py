@@ -13,7 +13,7 @@ from serving_process import serving_process
 
 SESSIONS = 400
 MOST_BYTES = 6_000
-"""In each session. Behind so few of them memory still settles, by half of that; a session that stays takes as much more."""
+"""In each session. Behind so few, memory still settles, by half of that; a session that stays takes as much more."""
 
 
 def test_short_sessions_leave_no_memory_behind(tiny_artifact: Path) -> None:
