@@ -79,6 +79,7 @@ class Server:
         self._handlers: list[tuple[ConnectionHandler, socket.socket]] = []
         self._raw: set[asyncio.Task[None]] = set()
         self.connections = Connections(options.max_connections, service.counters.refused, [lambda: len(self._raw)])
+        service.counters.watch_connections(lambda: self.connections.open)
         self._signals = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()

@@ -44,6 +44,7 @@ def test_metrics_tell_what_happened(tiny_artifact: Path) -> None:
     with live_server(tiny_artifact) as server:
         live = asyncio.run(run(server))
         assert (live["emf_sessions"], live["emf_streams"], live["emf_capacity"]) == (1, 1, 8)
+        assert live["emf_connections"] == 2, "the client, and who reads the metrics"
         time.sleep(0.3)
         after = metrics(server)
         assert (after["emf_sessions"], after["emf_streams"]) == (0, 0)
