@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from emf.serve import http_server
+from emf.serve import server as server_module
 from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.native.talking import Talk, talking
 from tests.signals import SAMPLE_RATE, speech_like
@@ -84,6 +85,21 @@ def test_a_client_that_reads_nothing_is_given_up(tiny_artifact: Path, monkeypatc
         monkeypatch.setattr(http_server, name, 0.5)
     with live_server(tiny_artifact, resume_window=0.05) as server:
         assert asyncio.run(run(server)) == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system gives up no client that takes nothing")
+def test_a_client_that_takes_no_answers_is_given_up(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_UNSENT_SECONDS", 1.0)
+    requests = (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n") * 1000
+    with live_server(tiny_artifact) as server, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", server.port))
+        peer.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                peer.sendall(requests)
+        assert server.server.connections.open == 1
+        asyncio.run(until(lambda: not server.server.connections.open))
 
 
 def test_a_stream_that_fails_ends_alone(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
