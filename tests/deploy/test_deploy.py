@@ -124,7 +124,7 @@ def test_silence_behind_nginx_ends_nothing(
         url = f"wss://{address}/v1/realtime?intent=transcription"
         async with connect(url, ssl=trusting, ping_interval=None) as talk:
             await asyncio.sleep(1.2)
-            return talk.close_code
+            return talk.protocol.close_code
 
     faster = {f"proxy_{way}_timeout    90s": f"proxy_{way}_timeout 500ms" for way in ("read", "send")}
     monkeypatch.setattr(http_server, "_PING_SECONDS", ping_seconds)

@@ -121,7 +121,7 @@ def test_a_stream_that_fails_ends_alone(tiny_artifact: Path, monkeypatch: pytest
             code = (await doomed.hear("error"))["code"]
             await doomed.socket.wait_closed()
             await healthy.say("finish")
-            return code, doomed.socket.close_code, (await healthy.hear("done"))["text"]
+            return code, doomed.socket.protocol.close_code, (await healthy.hear("done"))["text"]
 
     with live_server(tiny_artifact) as server:
         expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
@@ -212,7 +212,7 @@ def test_frames_that_are_none(server: LiveServer) -> None:
             await talk.hear("started")
             talk.socket.transport.write(b"\xff\xff\xff\xff not a frame")
             await talk.socket.wait_closed()
-            return talk.socket.close_code
+            return talk.socket.protocol.close_code
 
     assert asyncio.run(run()) == 1002
 

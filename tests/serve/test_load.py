@@ -85,7 +85,7 @@ def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pyte
                 await talk.socket.send(bytes(32_000 * 16))
                 code = (await talk.hear("error"))["code"]
                 await talk.socket.wait_closed()
-            return code, talk.socket.close_code
+            return code, talk.socket.protocol.close_code
 
     with live_server(tiny_artifact, max_backlog=15.0) as server:
         assert asyncio.run(run(server)) == ("backlog", 1013)
@@ -177,7 +177,7 @@ def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Pat
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             code = (await talk.hear("error"))["code"]
             await talk.socket.wait_closed()
-            return code, talk.socket.close_code
+            return code, talk.socket.protocol.close_code
 
     async def run(server: LiveServer) -> tuple[list[str], tuple[str, int | None], int]:
         stopped = asyncio.Event()
@@ -210,7 +210,7 @@ def test_sessions_that_do_not_end_by_themselves_are_ended_with_their_text(tiny_a
             server.stop()
             code = (await talk.hear("error"))["code"]
             await talk.socket.wait_closed()
-            return code, talk.socket.close_code, " ".join(final["stable"] for final in talk.finals())
+            return code, talk.socket.protocol.close_code, " ".join(final["stable"] for final in talk.finals())
 
     with live_server(tiny_artifact, drain=1.0) as server:
         expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
