@@ -49,7 +49,7 @@ _FLAGS = (
 )
 _FORGET_SECONDS = 60.0
 """Two ping time-outs, and some more."""
-_MEMORY_NOISE = 4 * 2**20
+_MEMORY_NOISE = 8 * 2**20
 
 
 class Way(Enum):

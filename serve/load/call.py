@@ -18,6 +18,7 @@ ANSWER_SECONDS = 60.0
 """How long the end may take to come back before a call counts as failed."""
 _OVERLOAD, _DONE = 1013, (1000, 1001)
 _FULL = (429, 503)
+_MOST_UNREAD = 2**20
 _DIRECTLY: dict[str, Any] = {"proxy": None} if "proxy" in signature(connect.__init__).parameters else {}
 """Before its version 15, websockets knows no proxies."""
 
@@ -102,7 +103,12 @@ async def call(
     made = Call(recording, len(pieces), len(samples) / client.sample_rate)
     try:
         async with connect(
-            server.url, additional_headers=server.headers, compression=None, max_size=None, max_queue=None, **_DIRECTLY
+            server.url,
+            additional_headers=server.headers,
+            compression=None,
+            max_size=None,
+            max_queue=_MOST_UNREAD,
+            **_DIRECTLY,
         ) as socket:
             await _Talk(socket, client, made, watch).run(pieces)
     except InvalidStatus as error:

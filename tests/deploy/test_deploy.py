@@ -102,7 +102,7 @@ def test_live_text_through_nginx_with_tls(proxy: tuple[str, Path], small_server:
     place = small_server.service.gate.places.take()
     full = run("emf-stream", f"wss://{address}", recording, "--rate", "fast", env=environment)
     place.give_back()
-    assert (full.returncode, full.stderr.count(b"\n")) == (2, 1)
+    assert (full.returncode, full.stderr.count(b"\n")) == (2, 1), full.stderr.decode()
     assert b"503" in full.stderr
     with httpx.Client(base_url=f"https://{address}", verify=ssl.create_default_context(cafile=certificate)) as client:
         assert client.get("/").status_code == 200

@@ -42,7 +42,7 @@ def test_connections_cut_at_random_moments_leave_nothing_behind(
     """By every protocol, by resets, closes and silence; `python tools/cut_connections.py` cuts a thousand."""
 
     async def run(server: LiveServer) -> str:
-        cutter = Cutter(client_bytes(server.addresses, AUDIO / np.float32(32767)), seed=5)
+        cutter = Cutter(client_bytes(server.addresses, speech_like(2.0, seed=5)), seed=5)
         await cutter.cut(12, silent_share=0.0)
         await until(lambda: is_empty(server))
         before = len(list(Path("/proc/self/fd").iterdir()))
@@ -61,8 +61,7 @@ def test_connections_cut_at_random_moments_leave_nothing_behind(
 
     for name in ("_PING_SECONDS", "_REQUEST_SECONDS", "_GOODBYE_SECONDS"):
         monkeypatch.setattr(http_server, name, 0.5)
-    options = {"wyoming_port": 0, "resume_window": 0.05, "idle_timeout": 1.0, "max_streams": 32}
-    with live_server(tiny_artifact, **options) as server:
+    with live_server(tiny_artifact, wyoming_port=0, resume_window=0.05, idle_timeout=1.0, max_streams=32) as server:
         assert asyncio.run(run(server)) == server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
 
 
