@@ -78,6 +78,35 @@ def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypat
         assert asyncio.run(run(server)) == (expected, len(long))
 
 
+def test_decoding_never_holds_the_loop(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes a third of a second here; the loop is never as late as that."""
+
+    async def run(server: LiveServer) -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES[:32_000])
+            await talk.say("finish")
+            text: str = (await talk.hear("done"))["text"]
+            return text
+
+    with live_server(tiny_artifact) as server:
+        expected, decode = (
+            server.recognizer.transcribe(AUDIO[:16_000], SAMPLE_RATE).text,
+            server.recognizer.decode_streams,
+        )
+
+        def decode_slowly(streams: Any) -> None:
+            time.sleep(0.33)
+            decode(streams)
+
+        monkeypatch.setattr(server.recognizer, "decode_streams", decode_slowly)
+        assert asyncio.run(run(server)) == expected
+        told = server.service.counters.registry.get_sample_value
+        samples = told("emf_loop_lag_seconds_count")
+        assert samples is not None
+        assert samples > 15
+        assert told("emf_loop_lag_seconds_bucket", {"le": "0.25"}) == samples
+
+
 def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run(server: LiveServer) -> tuple[str, int | None]:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
