@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from websockets.frames import OP_BINARY, OP_TEXT, Frame
+from websockets.frames import Frame, Opcode
 
 from emf.runtime.arrays import FloatArray
 from emf.serve.load.client import Message, pcm_s16le
@@ -71,8 +71,8 @@ def _websocket(protocol: str, url: str, samples: FloatArray) -> ClientBytes:
 
 def _frame(message: Message) -> bytes:
     if isinstance(message, str):
-        return Frame(OP_TEXT, message.encode()).serialize(mask=True)
-    return Frame(OP_BINARY, message).serialize(mask=True)
+        return Frame(Opcode.TEXT, message.encode()).serialize(mask=True)
+    return Frame(Opcode.BINARY, message).serialize(mask=True)
 
 
 def _wyoming(url: str, samples: FloatArray) -> ClientBytes:
