@@ -24,7 +24,7 @@ FLAGS = ("--wyoming-port", "0", "--max-streams", "64", "--num-threads", "1", "--
 """Of the server, for `grow`."""
 _AT_ONCE = 8
 _EVERY = 40
-_WARM_UP = 0.5
+_WARM_UP = 3000
 _SECONDS = 0.5
 _PATIENCE = 30.0
 MOST_BYTES = 1024.0
@@ -58,16 +58,25 @@ async def hold_sessions(protocols: Mapping[str, ClientBytes], count: int) -> Non
         await asyncio.gather(*(hold_session(clients[number % len(clients)]) for number in numbers))
 
 
-async def grow(process: ServingProcess, protocols: Mapping[str, ClientBytes], sessions: int) -> tuple[float, int]:
-    """Bytes of memory by which the server grows in a session, and files that are open at last but not at first."""
+async def grow(
+    process: ServingProcess, protocols: Mapping[str, ClientBytes], sessions: int, warm_up: int
+) -> tuple[float, int]:
+    """Bytes of memory by which the server grows in a session, and files that are open at last but not at first.
+
+    Args:
+        process: the server.
+        protocols: to speak in turns.
+        sessions: to measure.
+        warm_up: sessions before, in which buffers reach their sizes.
+    """
     files = process.descriptors()
+    await hold_sessions(protocols, warm_up)
     held, memory = [], []
     for done in range(0, sessions, _EVERY):
         await hold_sessions(protocols, _EVERY)
         held.append(done + _EVERY)
         memory.append(process.resident_bytes())
-    warm = int(_WARM_UP * len(held))
-    slope = float(np.polyfit(held[warm:], memory[warm:], 1)[0])
+    slope = float(np.polyfit(held, memory, 1)[0])
     await asyncio.sleep(1.0)
     return slope, process.descriptors() - files
 
@@ -78,12 +87,15 @@ def main() -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--sessions", type=int, default=2000)
+    parser.add_argument("--warm-up", type=int, default=_WARM_UP, help="sessions before")
     given = parser.parse_args()
     (samples,) = read_recordings([given.audio], _SAMPLE_RATE, _SECONDS)
     with serving_process(given.artifact, FLAGS) as process:
-        slope, files = asyncio.run(grow(process, client_bytes(process.addresses, samples), given.sessions))
-    sys.stdout.write(f"sessions: {given.sessions}\n")
-    sys.stdout.write(f"resident memory grows by {slope:.0f} bytes a session in the second half of them\n")
+        slope, files = asyncio.run(
+            grow(process, client_bytes(process.addresses, samples), given.sessions, given.warm_up)
+        )
+    sys.stdout.write(f"sessions: {given.sessions}, behind {given.warm_up} others\n")
+    sys.stdout.write(f"resident memory grows by {slope:.0f} bytes a session\n")
     sys.stdout.write(f"open files: {files:+d}\n")
     return 0 if slope < MOST_BYTES and files <= 0 else 1
 
