@@ -41,14 +41,17 @@ def test_connections_cut_at_random_moments_leave_nothing_behind(
 ) -> None:
     """By every protocol, by resets, closes and silence; `python tools/cut_connections.py` cuts a thousand."""
 
-    async def run(server: LiveServer) -> str:
-        cutter = Cutter(client_bytes(server.addresses, speech_like(2.0, seed=5)), seed=5)
+    async def run(server: LiveServer, cutter: Cutter) -> str:
         await cutter.cut(12, silent_share=0.0)
         await until(lambda: is_empty(server))
         before = len(list(Path("/proc/self/fd").iterdir()))
         async with talking(server, sample_rate=SAMPLE_RATE) as healthy:
             await healthy.socket.send(BYTES[:30_000])
-            await cutter.cut(72, silent_share=0.2)
+            cutting = asyncio.create_task(cutter.cut(72, silent_share=0.2))
+            while not cutting.done():
+                await healthy.say("keep_alive")
+                await asyncio.sleep(0.1)
+            await cutting
             await healthy.socket.send(BYTES[30_000:])
             await healthy.say("finish")
             text: str = (await healthy.hear("done"))["text"]
@@ -56,13 +59,16 @@ def test_connections_cut_at_random_moments_leave_nothing_behind(
         silent = len(cutter.silent)
         assert silent > 5
         await until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before + silent)
-        cutter.close()
         return text
 
-    for name in ("_PING_SECONDS", "_REQUEST_SECONDS", "_GOODBYE_SECONDS"):
-        monkeypatch.setattr(http_server, name, 0.5)
-    with live_server(tiny_artifact, wyoming_port=0, resume_window=0.05, idle_timeout=1.0, max_streams=32) as server:
-        assert asyncio.run(run(server)) == server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
+    for name, seconds in {"_PING_SECONDS": 1.0, "_REQUEST_SECONDS": 0.5, "_GOODBYE_SECONDS": 0.5}.items():
+        monkeypatch.setattr(http_server, name, seconds)
+    with live_server(tiny_artifact, wyoming_port=0, resume_window=0.05, idle_timeout=2.0, max_streams=32) as server:
+        cutter = Cutter(client_bytes(server.addresses, speech_like(2.0, seed=5)), seed=5)
+        try:
+            assert asyncio.run(run(server, cutter)) == server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
+        finally:
+            cutter.close()
 
 
 def test_a_client_that_reads_nothing_is_given_up(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
