@@ -79,7 +79,7 @@ PACKAGES = {
     ),
     "serve": Package(
         frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
-        {"uvicorn": "server"},
+        {"uvicorn": "http_server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6

@@ -19,6 +19,7 @@ from emf.serve.access.gate import Gate
 from emf.serve.access.hosts import is_loopback
 from emf.serve.access.keys import ENVIRONMENT, Keys, read_keys
 from emf.serve.app import make_app
+from emf.serve.connections import allow_descriptors
 from emf.serve.operations.logs import log_as_json
 from emf.serve.options import ServeOptions
 from emf.serve.own_ports import OwnPort, bind_own_ports, listen_at
@@ -75,6 +76,7 @@ def _work(flags: argparse.Namespace, output: Output) -> Status:
     _check_exposure(options, keys)
     if options.log_format == "json":
         log_as_json(logging.INFO if flags.verbose else logging.WARNING)
+    allow_descriptors(options.max_connections)
     bound, own_ports = bind(options.host, options.port), bind_own_ports(options)
     decoding, endpoint = read_decoding(flags), options_from(flags, EndpointRules)
     recognizer = decoding.open(flags.artifact, endpoint=endpoint)

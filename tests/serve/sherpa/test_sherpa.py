@@ -85,7 +85,7 @@ def test_floats_that_are_no_audio_end_the_connection_alone(server: LiveServer, c
             healthy = asyncio.create_task(transcribe(server, pieces(BYTES, 1600)))
             await talk.send(NO_AUDIO[case])
             await receive(talk)
-            return talk.close_code, await healthy
+            return talk.protocol.close_code, await healthy
 
     code, results = asyncio.run(run())
     assert code == 1008
@@ -130,7 +130,7 @@ def test_the_end_of_the_server_comes_behind_the_text(tiny_artifact: Path) -> Non
             server.stop()
             await asyncio.sleep(0.2)
             await ends.send("Done")
-            return await receive(ends), await receive(ended), ended.close_code
+            return await receive(ends), await receive(ended), ended.protocol.close_code
 
     with live_server(tiny_artifact, drain=1.0) as server:
         whole, cut, code = asyncio.run(run(server))
