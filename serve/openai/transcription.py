@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.sound_files import decode_sound
 from emf.runtime.errors import AudioError, Overloaded
 from emf.runtime.recognition.result import Word
 from emf.serve.access.gate import Admission
+from emf.serve.containers.sound_upload import mono_blocks
 from emf.serve.openai.connection import PROTOCOL
 from emf.serve.openai.errors import request_error
 from emf.serve.openai.session_config import keyword_wishes
@@ -60,7 +60,7 @@ async def transcribing(service: Service, admission: Admission, upload: Upload) -
     Raises:
         RequestError: the file cannot be read, or no place is free.
     """
-    blocks = decode_sound(upload.file, Path(upload.name))
+    blocks = mono_blocks(upload.file, Path(upload.name))
     try:
         first = await _in_thread(lambda: next(blocks, None))
     except AudioError as error:

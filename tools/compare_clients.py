@@ -1,0 +1,164 @@
+"""Compare what real clients of every protocol understand with the library's text of the same samples.
+
+Example:
+    python tools/compare_clients.py artifacts/demo an4/manifest.tsv fsdd/manifest.tsv --recordings 120
+
+Starts emf-serve with its defaults, and sends each recording by every protocol: in turn in all rates and encodings that
+the protocol takes, at the pace of speech and as fast as it goes. Prints each text that differs, and a line for each
+protocol. The exit status is 1 where a text differs or a client fails.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from client_speech import Form, Speech, read_speech
+from real_clients import CLIENTS, Server
+
+from emf.runtime import Recognizer
+from emf.runtime.speech.utterances import gather_utterances
+
+_MESSAGE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.0317)
+_PROTOCOLS = ("vosk", "sherpa", "wyoming")
+_SECONDS = 60.0
+"""That a call may take beyond its audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One recording by one client."""
+
+    client: str
+    path: Path
+    form: Form
+    is_live: bool
+    message_seconds: float
+
+    def __str__(self) -> str:
+        pace = "live" if self.is_live else "fast"
+        return f"{self.client} {self.form} {pace} {self.message_seconds:g} s {self.path.name}"
+
+    def speech(self) -> Speech:
+        """The recording as it is sent."""
+        return read_speech(self.path, self.form, self.is_live, self.message_seconds)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the cases, by client."""
+
+    same: Counter[str]
+    different: Counter[str]
+    failed: Counter[str]
+
+
+def cases(names: Sequence[str], paths: Sequence[Path], everything: bool) -> Iterator[Case]:
+    """Each recording by every client: in the next of its forms and paces, or in all of them."""
+    for number, path in enumerate(paths):
+        for name in names:
+            client = CLIENTS[name]
+            ways = [(form, live) for form in client.forms for live in ((False, True) if client.is_live else (False,))]
+            for form, live in ways if everything else [ways[number % len(ways)]]:
+                yield Case(name, path, form, live, _MESSAGE_SECONDS[number % len(_MESSAGE_SECONDS)])
+
+
+@contextmanager
+def serving(arguments: Sequence[str]) -> Iterator[Server]:
+    """emf-serve in a process of its own, at free ports."""
+    code = "import sys; from emf.serve.launch import serve; sys.exit(serve())"
+    ports = [f"--{name}-port=0" for name in _PROTOCOLS]
+    command = [sys.executable, "-c", code, *arguments, "--port", "0", *ports]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield _addresses(process)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _addresses(process: "subprocess.Popen[str]") -> Server:
+    assert process.stderr is not None
+    found: list[int] = []
+    for line in process.stderr:
+        if match := re.search(r" at \w+://.*:(\d+)$|^listening on .*:(\d+)$", line.strip()):
+            found.append(int(match[1] or match[2]))
+        else:
+            sys.stderr.write(line)
+        if len(found) == 1 + len(_PROTOCOLS):
+            port, sherpa, vosk, wyoming = found
+            return Server(port, vosk, sherpa, wyoming)
+    raise SystemExit("emf-serve did not start")
+
+
+async def compare(server: Server, recognizer: Recognizer, planned: Sequence[Case], at_once: int) -> Tally:
+    """Run the cases, some at once, and print what differs."""
+    tally, waiting = Tally(Counter(), Counter(), Counter()), iter(planned)
+
+    async def work() -> None:
+        for case in waiting:
+            speech = case.speech()
+            expected = await asyncio.to_thread(lambda s=speech: recognizer.transcribe(s.heard, s.form.sample_rate).text)
+            try:
+                async with asyncio.timeout(_SECONDS + len(speech.heard) / speech.form.sample_rate):
+                    text = await CLIENTS[case.client].transcribe(server, speech)
+            except Exception as error:
+                tally.failed[case.client] += 1
+                _print(f"FAILED {case}: {type(error).__name__}: {error}")
+                continue
+            same = text == expected
+            (tally.same if same else tally.different)[case.client] += 1
+            if not same:
+                _print(f"DIFFERENT {case}\n  library {expected!r}\n  client  {text!r}")
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    return tally
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("audio", type=Path, nargs="+", help="sound files, or manifests that list them")
+    parser.add_argument("--recordings", type=int, help="that many of them, drawn by chance; default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", default=",".join(CLIENTS), help="default: all")
+    parser.add_argument("--every-form", action="store_true", help="each recording in all forms and paces")
+    parser.add_argument("--decoding-method", default="beam")
+    parser.add_argument("--at-once", type=int, default=8, help="clients at once")
+    parser.add_argument("--serve", default="", help="further flags of emf-serve, separated by spaces")
+    return parser
+
+
+def main() -> None:
+    """Run the script."""
+    options = _parser().parse_args()
+    paths = [utterance.path for utterance in gather_utterances(options.audio)]
+    if options.recordings is not None and options.recordings < len(paths):
+        paths = random.Random(options.seed).sample(paths, options.recordings)
+    method = options.decoding_method
+    recognizer = Recognizer.load(options.artifact, decoding_method=method, num_threads=1)
+    planned = list(cases(options.clients.split(","), paths, options.every_form))
+    flags = [str(options.artifact), "--decoding-method", method, "--max-streams", "64", *options.serve.split()]
+    with serving(flags) as server:
+        tally = asyncio.run(compare(server, recognizer, planned, options.at_once))
+    for name in options.clients.split(","):
+        counts = {"same": tally.same[name], "different": tally.different[name], "failed": tally.failed[name]}
+        _print(json.dumps({"client": name, **counts}))
+    sys.exit(1 if tally.different.total() or tally.failed.total() else 0)
+
+
+if __name__ == "__main__":
+    main()
