@@ -5,7 +5,10 @@ Example:
 
 Starts emf-serve with its defaults, and sends each recording by every protocol: in turn in all rates and encodings that
 the protocol takes, at the pace of speech and as fast as it goes. Prints each text that differs, and a line for each
-protocol. The exit status is 1 where a text differs or a client fails.
+client. The exit status is 1 where a text differs or a client fails.
+
+The library's text is that of its own loop, with the endpoints of the protocol: what is told as final cannot be changed
+by what follows. `without_endpoints` counts the texts that `Recognizer.transcribe`, which has none, gives as well.
 """
 
 import argparse
@@ -18,17 +21,19 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from agent_clients import AGENTS
 from client_speech import Form, Speech, read_speech
 from real_clients import CLIENTS, Server
 
-from emf.runtime import Recognizer
+from emf.runtime import EndpointRules, Recognizer
 from emf.runtime.speech.utterances import gather_utterances
 
 _MESSAGE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.0317)
 _PROTOCOLS = ("vosk", "sherpa", "wyoming")
+_ALL = CLIENTS | AGENTS
 _SECONDS = 60.0
 """That a call may take beyond its audio."""
 
@@ -59,13 +64,14 @@ class Tally:
     same: Counter[str]
     different: Counter[str]
     failed: Counter[str]
+    without_endpoints: Counter[str]
 
 
 def cases(names: Sequence[str], paths: Sequence[Path], everything: bool) -> Iterator[Case]:
     """Each recording by every client: in the next of its forms and paces, or in all of them."""
     for number, path in enumerate(paths):
         for name in names:
-            client = CLIENTS[name]
+            client = _ALL[name]
             ways = [(form, live) for form in client.forms for live in ((False, True) if client.is_live else (False,))]
             for form, live in ways if everything else [ways[number % len(ways)]]:
                 yield Case(name, path, form, live, _MESSAGE_SECONDS[number % len(_MESSAGE_SECONDS)])
@@ -99,22 +105,37 @@ def _addresses(process: "subprocess.Popen[str]") -> Server:
     raise SystemExit("emf-serve did not start")
 
 
+def library_text(recognizer: Recognizer, speech: Speech, endpoint: EndpointRules | None) -> str:
+    """The text of the library's loop, whose segments end by these rules."""
+    stream = recognizer.create_stream(endpoint=endpoint)
+    stream.accept_waveform(speech.form.sample_rate, speech.heard)
+    stream.input_finished()
+    tokens: list[int] = []
+    while recognizer.is_ready(stream):
+        recognizer.decode_streams([stream])
+        if recognizer.is_endpoint(stream):
+            tokens += recognizer.reset(stream).token_ids
+    return recognizer.tokens.text([*tokens, *recognizer.get_result(stream).token_ids]).strip()
+
+
 async def compare(server: Server, recognizer: Recognizer, planned: Sequence[Case], at_once: int) -> Tally:
     """Run the cases, some at once, and print what differs."""
-    tally, waiting = Tally(Counter(), Counter(), Counter()), iter(planned)
+    tally, waiting = Tally(Counter(), Counter(), Counter(), Counter()), iter(planned)
 
     async def work() -> None:
         for case in waiting:
-            speech = case.speech()
-            expected = await asyncio.to_thread(lambda s=speech: recognizer.transcribe(s.heard, s.form.sample_rate).text)
+            client, speech = _ALL[case.client], case.speech()
+            expected = await asyncio.to_thread(library_text, recognizer, speech, client.endpoint)
+            unbroken = await asyncio.to_thread(library_text, recognizer, speech, None)
             try:
                 async with asyncio.timeout(_SECONDS + len(speech.heard) / speech.form.sample_rate):
-                    text = await CLIENTS[case.client].transcribe(server, speech)
+                    text = await client.transcribe(server, speech)
             except Exception as error:
                 tally.failed[case.client] += 1
                 _print(f"FAILED {case}: {type(error).__name__}: {error}")
                 continue
             same = text == expected
+            tally.without_endpoints[case.client] += text == unbroken
             (tally.same if same else tally.different)[case.client] += 1
             if not same:
                 _print(f"DIFFERENT {case}\n  library {expected!r}\n  client  {text!r}")
@@ -134,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("audio", type=Path, nargs="+", help="sound files, or manifests that list them")
     parser.add_argument("--recordings", type=int, help="that many of them, drawn by chance; default: all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--clients", default=",".join(CLIENTS), help="default: all")
+    parser.add_argument("--clients", default=",".join(CLIENTS), help=f"default: all but {', '.join(AGENTS)}")
     parser.add_argument("--every-form", action="store_true", help="each recording in all forms and paces")
     parser.add_argument("--decoding-method", default="beam")
     parser.add_argument("--at-once", type=int, default=8, help="clients at once")
@@ -155,7 +176,7 @@ def main() -> None:
     with serving(flags) as server:
         tally = asyncio.run(compare(server, recognizer, planned, options.at_once))
     for name in options.clients.split(","):
-        counts = {"same": tally.same[name], "different": tally.different[name], "failed": tally.failed[name]}
+        counts = {field.name: getattr(tally, field.name)[name] for field in fields(tally)}
         _print(json.dumps({"client": name, **counts}))
     sys.exit(1 if tally.different.total() or tally.failed.total() else 0)
 

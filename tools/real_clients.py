@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 from client_speech import Form, Speech
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
@@ -18,8 +17,10 @@ from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
 
+from emf.runtime import EndpointRules
 from emf.serve.client import Transcriber
 from emf.serve.session.audio_format import Encoding
+from emf.serve.session.settings import UNBROKEN
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the client goes on with websockets.legacy
@@ -57,11 +58,13 @@ class RealClient:
         transcribe: gives the text of a recording.
         forms: in which the protocol takes audio.
         is_live: audio has a pace; otherwise it is sent as a file.
+        endpoint: rules by which the server ends segments for it.
     """
 
     transcribe: Transcribing
     forms: tuple[Form, ...]
     is_live: bool = True
+    endpoint: EndpointRules = UNBROKEN
 
 
 def joined(texts: Iterable[str]) -> str:
@@ -78,7 +81,8 @@ async def native(server: Server, speech: Speech) -> str:
         return await transcriber.finish()
 
 
-def _openai(server: Server) -> AsyncOpenAI:
+def openai_client(server: Server) -> AsyncOpenAI:
+    """The package's client."""
     return AsyncOpenAI(api_key=ANY_KEY, base_url=f"{server.http}/v1", max_retries=0)
 
 
@@ -92,7 +96,8 @@ def _openai_format(form: Form) -> dict[str, Any]:
 async def _openai_realtime(server: Server, speech: Speech, detection: dict[str, Any] | None) -> str:
     """As openai-agents ends a conversation: commit, then clear; the text of all items."""
     audio: Any = {"input": {"format": _openai_format(speech.form), "turn_detection": detection}}
-    async with _openai(server) as client, client.realtime.connect(extra_query={"intent": "transcription"}) as talk:
+    intent = {"intent": "transcription"}
+    async with openai_client(server) as client, client.realtime.connect(extra_query=intent) as talk:
         sending = asyncio.create_task(_append(talk, speech, audio))
         texts: list[str] = []
         try:
@@ -129,14 +134,14 @@ async def openai_turns(server: Server, speech: Speech) -> str:
 
 async def openai_file(server: Server, speech: Speech) -> str:
     """REST, a whole answer."""
-    async with _openai(server) as client:
+    async with openai_client(server) as client:
         answer = await client.audio.transcriptions.create(model="any", file=("speech.wav", speech.wav))
         return answer.text
 
 
 async def openai_file_events(server: Server, speech: Speech) -> str:
     """REST, server-sent events; the deltas, which give the text at the end."""
-    async with _openai(server) as client:
+    async with openai_client(server) as client:
         stream = await client.audio.transcriptions.create(model="any", file=("speech.wav", speech.wav), stream=True)
         events: list[Any] = [event async for event in stream]
     text = "".join(event.delta for event in events[:-1])
@@ -256,26 +261,6 @@ async def wyoming(server: Server, speech: Speech) -> str:
     raise RuntimeError("the connection ended without a transcript")
 
 
-async def openai_agents(server: Server, speech: Speech) -> str:
-    """The agents' package, where it is installed: the text of its turns."""
-    from agents.voice import StreamedAudioInput, STTModelSettings
-    from agents.voice.models.openai_stt import OpenAISTTModel
-
-    async with _openai(server) as client:
-        model, audio = OpenAISTTModel("gpt-4o-transcribe", client), StreamedAudioInput()
-        session = await model.create_session(audio, STTModelSettings(turn_detection=None), False, False)
-
-        async def send() -> None:
-            async for data in speech.messages():
-                await audio.add_audio(np.frombuffer(data, np.int16))
-            await audio.add_audio(None)
-
-        sending = asyncio.create_task(send())
-        turns = [turn async for turn in session.transcribe_turns()]
-        await sending
-    return joined(turns)
-
-
 def _forms(encodings: Iterable[Encoding], rates: Iterable[int]) -> tuple[Form, ...]:
     made = [Form(encoding, rate) for encoding in encodings for rate in rates]
     return tuple(form for form in made if form.encoding not in (Encoding.MULAW, Encoding.ALAW) or form in _TELEPHONE)
@@ -285,19 +270,21 @@ _RATES = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 _S16 = (Encoding.PCM_S16LE,)
 _TELEPHONE = (Form(Encoding.MULAW, 8_000), Form(Encoding.ALAW, 8_000))
 _PCM = _forms(_S16, _RATES)
+_SERVERS = EndpointRules()
+_DEEPGRAMS = EndpointRules(silence_after_speech=0.3)
+_TURNS = EndpointRules(silence_after_speech=0.5, max_length=60.0)
 
 CLIENTS: dict[str, RealClient] = {
-    "emf": RealClient(native, _forms(Encoding, _RATES)),
+    "emf": RealClient(native, _forms(Encoding, _RATES), endpoint=_SERVERS),
     "openai": RealClient(openai_manual, (*_PCM, *_TELEPHONE)),
-    "openai-turns": RealClient(openai_turns, (*_PCM, *_TELEPHONE)),
+    "openai-turns": RealClient(openai_turns, (*_PCM, *_TELEPHONE), endpoint=_TURNS),
     "openai-file": RealClient(openai_file, _forms(Encoding, _RATES), is_live=False),
     "openai-events": RealClient(openai_file_events, _forms(Encoding, _RATES), is_live=False),
-    "deepgram": RealClient(deepgram_live, _forms(_DEEPGRAM, _RATES)),
-    "deepgram-live-file": RealClient(deepgram_live_file, _forms(Encoding, _RATES), is_live=False),
+    "deepgram": RealClient(deepgram_live, _forms(_DEEPGRAM, _RATES), endpoint=_DEEPGRAMS),
+    "deepgram-live-file": RealClient(deepgram_live_file, _forms(Encoding, _RATES), is_live=False, endpoint=_DEEPGRAMS),
     "deepgram-file": RealClient(deepgram_file, _forms(Encoding, _RATES), is_live=False),
-    "vosk": RealClient(vosk, _PCM),
-    "sherpa": RealClient(sherpa, (Form(Encoding.PCM_F32LE, 16_000),)),
+    "vosk": RealClient(vosk, _PCM, endpoint=_SERVERS),
+    "sherpa": RealClient(sherpa, (Form(Encoding.PCM_F32LE, 16_000),), endpoint=_SERVERS),
     "wyoming": RealClient(wyoming, _PCM),
-    "openai-agents": RealClient(openai_agents, (Form(Encoding.PCM_S16LE, 24_000),)),
 }
-"""By name. `openai-agents` needs the extra `clients`."""
+"""By name."""

@@ -31,7 +31,7 @@ from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import Ended, Failed, FailureCode, Final
 from emf.serve.session.session import Session
-from emf.serve.session.settings import SessionSettings
+from emf.serve.session.settings import UNBROKEN, SessionSettings
 
 _LOGGER = logging.getLogger(__name__)
 MOST_BYTES = 512 * 2**20
@@ -105,7 +105,7 @@ async def _transcribe(
     upload: _Upload,
 ) -> Response:
     form, blocks = await asyncio.to_thread(_open, upload, parameters)
-    wishes = StreamWishes(parameters.phrases, forgiving=True)
+    wishes = StreamWishes(parameters.phrases, UNBROKEN, forgiving=True)
     session = service.open_session(PROTOCOL, admission, SessionSettings(form, wishes))
     feeding = asyncio.create_task(_feed(session, blocks))
     listening = asyncio.create_task(_listen(session, form.num_streams))

@@ -23,7 +23,7 @@ from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat, Encoding
 from emf.serve.session.events import Ended, Event, Failed, FailureCode, Final, Passage, StableGrew
 from emf.serve.session.session import Session
-from emf.serve.session.settings import SessionSettings
+from emf.serve.session.settings import UNBROKEN, SessionSettings
 
 _WAIT_SECONDS = 20.0
 """For a place, once the file is here."""
@@ -67,7 +67,8 @@ async def transcribing(service: Service, admission: Admission, upload: Upload) -
         raise request_error(Failed(FailureCode.BAD_AUDIO, str(error))) from error
     await _claim_place(admission)
     form = AudioFormat(Encoding.PCM_F32LE, _SILENT_RATE if first is None else first[0])
-    session = service.open_session(PROTOCOL, admission, SessionSettings(form, keyword_wishes(upload.keywords, None)))
+    wishes = keyword_wishes(upload.keywords, UNBROKEN)
+    session = service.open_session(PROTOCOL, admission, SessionSettings(form, wishes))
     feeding = asyncio.create_task(_feed(session, first, blocks))
     try:
         yield session

@@ -111,9 +111,11 @@ def test_an_expired_key_opens_nothing(guarded: LiveServer, monkeypatch: pytest.M
         value = client.realtime.client_secrets.create(expires_after={"seconds": 10}).value
     passes = guarded.service.gate.passes
     monkeypatch.setattr(passes, "_clock", lambda: time.monotonic() + 10.1)
-    with OpenAI(api_key=value, base_url=guarded.url("/v1", "http")) as client:
-        with pytest.raises(openai.AuthenticationError):
-            client.models.list()
+    with (
+        OpenAI(api_key=value, base_url=guarded.url("/v1", "http")) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        client.models.list()
 
 
 def test_sessions_for_talking_back_are_refused(guarded: LiveServer) -> None:
