@@ -20,7 +20,7 @@ from emf.serve.openai import transcript_events
 from tests.serve.live_server import LiveServer, live_server
 from tests.signals import SAMPLE_RATE, speech_like
 
-AUDIO = (np.tile(speech_like(5.0, seed=5), 4) * 32767).astype(np.int16)
+AUDIO = (np.tile(speech_like(4.0, seed=5), 3) * 32767).astype(np.int16)
 MOST_WAITING = 11.5 * SAMPLE_RATE * 4
 """Bytes: ten seconds, and a block, as float32."""
 
