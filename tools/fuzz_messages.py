@@ -18,8 +18,10 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fuzz_targets import TARGETS, Target
+if TYPE_CHECKING:  # imported later, when atheris can watch it
+    from fuzz_targets import Target
 
 _HERE = Path(__file__).parent
 _MOST_SHOWN = 2_000
@@ -48,7 +50,7 @@ def mutated(chance: random.Random, seeds: Sequence[bytes]) -> bytes:
     return bytes(data)
 
 
-def by_chance(target: Target, seconds: float, seed: int) -> int:
+def by_chance(target: "Target", seconds: float, seed: int) -> int:
     """Read changed seeds for some seconds; return how many."""
     chance, end, count = random.Random(seed), time.monotonic() + seconds, 0
     while time.monotonic() < end:
@@ -62,16 +64,18 @@ def by_chance(target: Target, seconds: float, seed: int) -> int:
     return count
 
 
-def by_coverage(target: Target, seconds: float) -> None:
+def by_coverage(name: str, seconds: float) -> None:
     """Read what atheris finds for some seconds; it ends the process."""
     import atheris
 
+    with atheris.instrument_imports(include=["emf", "fuzz_targets"]):
+        from fuzz_targets import TARGETS
+    target = TARGETS[name]
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(target.seeds):
             (Path(folder) / str(number)).write_bytes(seed)
         flags = [f"-max_total_time={round(seconds)}", f"-max_len={_LONGEST}", f"-rss_limit_mb={_MEMORY_MIB}"]
         flags += ["-timeout=10", "-print_final_stats=1", f"-artifact_prefix={folder}/", folder]
-        atheris.instrument_all()
         atheris.Setup([sys.argv[0], *flags], lambda data: target.read(bytes(data)))
         atheris.Fuzz()
 
@@ -102,16 +106,18 @@ def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--target", choices=sorted(TARGETS), help="this one alone, in this process")
+    parser.add_argument("--target", help="this one alone, in this process")
     parser.add_argument("--rest", type=int, default=0, metavar="EXAMPLES", help="ask each REST operation so often")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.target is not None and find_spec("atheris") is not None:
+        by_coverage(options.target, options.seconds)
+        return
+    from fuzz_targets import TARGETS
+
     if options.target is None:
         fallen = _fuzz_all(options.seconds, list(TARGETS))
         sys.exit(1 if (options.rest and _rest(options.rest)) or fallen else 0)
-    if find_spec("atheris") is not None:
-        by_coverage(TARGETS[options.target], options.seconds)
-        return
     count = by_chance(TARGETS[options.target], options.seconds, options.seed)
     sys.stderr.write(f"{count} inputs\n")
 
