@@ -8,7 +8,8 @@ the protocol takes, at the pace of speech and as fast as it goes. Prints each te
 client. The exit status is 1 where a text differs or a client fails.
 
 The library's text is that of its own loop, with the endpoints of the protocol: what is told as final cannot be changed
-by what follows. `without_endpoints` counts the texts that `Recognizer.transcribe`, which has none, gives as well.
+by what follows. `without_endpoints` counts the texts that `Recognizer.transcribe`, which has none, gives as well. `split`
+counts texts in which an endpoint fell within a word, which clients join by a space; they are printed, too.
 """
 
 import argparse
@@ -62,6 +63,7 @@ class Tally:
     """What came of the cases, by client."""
 
     same: Counter[str]
+    split: Counter[str]
     different: Counter[str]
     failed: Counter[str]
     without_endpoints: Counter[str]
@@ -120,7 +122,7 @@ def library_text(recognizer: Recognizer, speech: Speech, endpoint: EndpointRules
 
 async def compare(server: Server, recognizer: Recognizer, planned: Sequence[Case], at_once: int) -> Tally:
     """Run the cases, some at once, and print what differs."""
-    tally, waiting = Tally(Counter(), Counter(), Counter(), Counter()), iter(planned)
+    tally, waiting = Tally(*(Counter() for _ in fields(Tally))), iter(planned)
 
     async def work() -> None:
         for case in waiting:
@@ -134,11 +136,13 @@ async def compare(server: Server, recognizer: Recognizer, planned: Sequence[Case
                 tally.failed[case.client] += 1
                 _print(f"FAILED {case}: {type(error).__name__}: {error}")
                 continue
-            same = text == expected
             tally.without_endpoints[case.client] += text == unbroken
-            (tally.same if same else tally.different)[case.client] += 1
-            if not same:
-                _print(f"DIFFERENT {case}\n  library {expected!r}\n  client  {text!r}")
+            if text == expected:
+                tally.same[case.client] += 1
+                continue
+            is_split = text.replace(" ", "") == expected.replace(" ", "")
+            (tally.split if is_split else tally.different)[case.client] += 1
+            _print(f"{'SPLIT' if is_split else 'DIFFERENT'} {case}\n  library {expected!r}\n  client  {text!r}")
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return tally

@@ -130,7 +130,7 @@ class Media:
         data = frame.to_ndarray()
         data = data.T if frame.format.is_planar else data.reshape(-1, channels)
         if data.dtype == np.uint8:
-            return (data.astype(np.float32) - 128.0) / 128.0
+            return np.asarray((data.astype(np.float32) - 128.0) / 128.0, np.float32)
         return np.asarray(data / _SCALES.get(data.dtype, 1.0), np.float32)
 
     def _unreadable(self, reason: str) -> AudioError:
