@@ -8,8 +8,8 @@ the protocol takes, at the pace of speech and as fast as it goes. Prints each te
 client. The exit status is 1 where a text differs or a client fails.
 
 The library's text is that of its own loop, with the endpoints of the protocol: what is told as final cannot be changed
-by what follows. `without_endpoints` counts the texts that `Recognizer.transcribe`, which has none, gives as well. `split`
-counts texts in which an endpoint fell within a word, which clients join by a space; they are printed, too.
+by what follows. `without_endpoints` counts the texts that `Recognizer.transcribe`, which has none, gives as well;
+`split` those in which an endpoint fell within a word, which clients join by a space.
 """
 
 import argparse

@@ -101,6 +101,7 @@ async def _openai_realtime(server: Server, speech: Speech, detection: dict[str, 
         sending = asyncio.create_task(_append(talk, speech, audio))
         texts: list[str] = []
         try:
+            event: Any
             async for event in talk:
                 if event.type == _COMPLETED:
                     texts.append(event.transcript)

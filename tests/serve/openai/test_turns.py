@@ -4,7 +4,7 @@ from emf.runtime.recognition.result import Word
 from emf.serve.openai.server_messages import encode
 from emf.serve.openai.session_config import LOGPROBS, SessionConfig
 from emf.serve.openai.turns import CommitRequest, Turns
-from emf.serve.session.events import Final, Flushed, Passage, SpeechStarted, StableGrew
+from emf.serve.session.events import Event, Final, Flushed, Passage, SpeechStarted, StableGrew
 
 
 def test_messages_stay_short_however_long_a_turn_is() -> None:
@@ -15,8 +15,9 @@ def test_messages_stay_short_however_long_a_turn_is() -> None:
         text = " ".join(word.word for word in words)
         passage = Passage(text, text, words, 0.0, 0.4 * count)
         turns.requests = 1
-        events = [SpeechStarted(0, 0, 0.0), StableGrew(0, 0, text), Final(0, 0, passage, True, 0.0)]
-        told = [m for event in (*events, Flushed(CommitRequest(0.4 * count, None))) for m in turns.take(event)]
+        said: list[Event] = [SpeechStarted(0, 0, 0.0), StableGrew(0, 0, text), Final(0, 0, passage, True, 0.0)]
+        said.append(Flushed(CommitRequest(0.4 * count, None)))
+        told = [message for event in said for message in turns.take(event)]
         messages = [encode(message) for message in told]
         assert all(len(message) < 64 * 2**10 for message in messages)
         assert ('"words":' in messages[-1], '"logprobs":' in messages[-1]) == (count == 300, count == 300)
