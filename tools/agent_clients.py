@@ -1,6 +1,10 @@
-"""Packages for voice agents, which speak OpenAI's and Deepgram's protocols: the extra `clients`."""
+"""Larger clients, the extra `clients`: packages for voice agents, which speak OpenAI's and Deepgram's protocols, and
+sherpa-onnx's own."""
 
 import asyncio
+import json
+import re
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +16,7 @@ from real_clients import ANY_KEY, RealClient, Server, joined, openai_client
 from emf.runtime import EndpointRules
 from emf.serve.session.audio_format import Encoding
 
+SHERPA = "sherpa-onnx-online-websocket-client"
 _TAIL_SECONDS = 2.0
 """Of silence behind the audio: these wait for the end of a turn, and not for the end of the audio."""
 _LAST_SECONDS = 6.0
@@ -136,6 +141,18 @@ async def pipecat_deepgram(server: Server, speech: Speech) -> str:
     return await _pipecat(service, speech)
 
 
+async def sherpa_binary(server: Server, speech: Speech) -> str:
+    """sherpa-onnx's client in C++, of the package sherpa-onnx-bin; it sends a file at the pace of speech."""
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        file.write(speech.wav)
+        file.flush()
+        address = [f"--server-ip={server.host}", f"--server-port={server.sherpa_port}"]
+        client = await asyncio.create_subprocess_exec(SHERPA, *address, file.name, stderr=asyncio.subprocess.PIPE)
+        _, told = await client.communicate()
+    results = [json.loads(found) for found in re.findall(r"(\{.*\})$", told.decode(), re.MULTILINE)]
+    return joined({result["segment"]: result["text"] for result in results}.values())
+
+
 _FORM_16, _FORM_24 = Form(Encoding.PCM_S16LE, 16_000), Form(Encoding.PCM_S16LE, 24_000)
 _TURNS = EndpointRules(silence_after_speech=0.5, max_length=60.0)
 _LIVEKITS = EndpointRules(silence_after_speech=0.35, max_length=60.0)
@@ -146,5 +163,6 @@ AGENTS = {
     "livekit-deepgram": RealClient(livekit_deepgram, (_FORM_16,), endpoint=_DEEPGRAMS),
     "pipecat-openai": RealClient(pipecat_openai, (_FORM_16,)),
     "pipecat-deepgram": RealClient(pipecat_deepgram, (_FORM_16,), endpoint=_DEEPGRAMS),
+    "sherpa-binary": RealClient(sherpa_binary, (_FORM_16,), is_live=False, endpoint=EndpointRules()),
 }
 """By name."""
