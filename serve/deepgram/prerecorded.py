@@ -143,6 +143,10 @@ def _open(upload: _Upload, parameters: Parameters) -> tuple[AudioFormat, Iterato
     if parameters.form is not None and not is_wav(start):
         return parameters.form, iter(lambda: upload.file.read(_RAW_PIECE), b"")
     form = sound_format(upload.file, parameters.multichannel)
+    announced = parameters.form
+    if announced is not None and announced.sample_rate != form.sample_rate:
+        rates = f"{announced.sample_rate} Hz, as announced, found a WAV file of {form.sample_rate} Hz"
+        raise AudioError(f"expected {rates}; leave the announcement out")
     return form, sound_blocks(upload.file, form)
 
 
