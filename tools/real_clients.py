@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -47,7 +47,7 @@ class Server:
         return f"http://{self.host}:{self.port}"
 
 
-Transcribing: TypeAlias = Callable[[Server, Speech], Awaitable[str]]
+Transcribing: TypeAlias = Callable[[Server, Speech], Coroutine[Any, Any, str]]
 
 
 @dataclass(frozen=True, slots=True)
