@@ -5,7 +5,7 @@ ARTIFACT := artifacts/demo
 RECORDINGS := export/demo/recordings/manifest.tsv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean docs types
+.PHONY: demo test check bench clean docs fuzz types
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -52,6 +52,11 @@ docs: $(INSTALLED)
 
 bench: $(ARTIFACT)/manifest.json
 	$(BIN)/emf-bench $(ARTIFACT) --audio $(RECORDINGS)
+
+# SECONDS of nonsense for all that reads the bytes of strangers, then many requests to the REST endpoints.
+SECONDS ?= 300
+fuzz: $(INSTALLED)
+	$(BIN)/python tools/fuzz_messages.py --seconds $(SECONDS) --rest 300
 
 clean:
 	rm -rf build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache

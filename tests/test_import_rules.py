@@ -78,8 +78,8 @@ PACKAGES = {
         {"nncf": "compress"},
     ),
     "serve": Package(
-        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
-        {"uvicorn": "http_server"},
+        frozenset({"numpy", "av", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"}),
+        {"av": "containers/media", "uvicorn": "http_server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6

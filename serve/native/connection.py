@@ -45,8 +45,8 @@ class Connection:
         conversation = await self._conversation(start, admission, stack)
         if conversation is None:
             return
-        await self._websocket.send_text(messages.encode(conversation.started()))
-        sender = conversation.sender = asyncio.create_task(self._send(conversation, start.have))
+        started = messages.encode(conversation.started())
+        sender = conversation.sender = asyncio.create_task(self._send(conversation, started, start.have))
         reading = asyncio.create_task(self._read(conversation, sender))
         try:
             await asyncio.wait([reading, sender], return_when=asyncio.FIRST_COMPLETED)
@@ -133,8 +133,9 @@ class Connection:
             return
         conversation.session.complain(messages.BAD_MESSAGE, message)
 
-    async def _send(self, conversation: Conversation, have: int) -> None:
+    async def _send(self, conversation: Conversation, started: str, have: int) -> None:
         with suppress(WebSocketDisconnect):
+            await self._websocket.send_text(started)
             async for text in conversation.answers(have):
                 await self._websocket.send_text(text)
 
