@@ -1,19 +1,22 @@
 """The encoder's weights, read from an artifact's float graph: the artifact alone is enough, no checkpoint is needed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 from onnx import numpy_helper
 
 from emf.quantize.graphs.onnx import read_graph
 from emf.runtime.arrays import FloatArray
-from emf.runtime.artifact.manifest import Manifest
+from emf.runtime.artifact.manifest import GraphSpec, Manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.errors import ArtifactError, UsageError
 
 _ACTIVATIONS = {"Gelu": "gelu", "Erf": "gelu", "Relu": "relu", "Sigmoid": "silu"}
 """The activation by the operator that only it has in an encoder."""
+_LAYER = "NPPNPPN"
+"""An Emformer layer: norm, projection, attention's output; norm, two products of the feed-forward network; norm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class EncoderWeights:
 def read_weights(manifest: Manifest) -> EncoderWeights:
     """The weights of the float encoder for ONNX Runtime.
 
+    They are found by the order in which an Emformer uses them, not by name: exporters merge equal tensors.
+
     Raises:
         UsageError: the artifact has no such graph, or its model has a memory bank.
         ArtifactError: the graph is not an encoder as emf-export writes it.
@@ -102,50 +107,54 @@ def read_weights(manifest: Manifest) -> EncoderWeights:
             "memory vectors; --what-if does not measure such models"
         )
     graph = manifest.variant(variant)["encoder"]
+    heads = _heads(graph)
     model = read_graph(manifest.path(graph.files[0])).graph
-    tensors = {t.name: numpy_helper.to_array(t) for t in model.initializer}
-    found = {_ACTIVATIONS[node.op_type] for node in model.node if node.op_type in _ACTIVATIONS}
-    first = next((node.input[1] for node in model.node if node.op_type == "MatMul" and node.input[1] in tensors), "")
-    cache = next((t.shape for t in graph.inputs if t.name == "attention_cache"), None)
-    count = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
-    try:
-        layers = tuple(_layer(tensors, index) for index in range(count))
-        heads = _heads(layers, cache)
-        return EncoderWeights(
-            input_linear=np.asarray(tensors[first], np.float32),
-            layers=layers,
-            output_linear=_affine(tensors, "output_linear"),
-            norm=_affine(tensors, "layer_norm"),
-            num_heads=heads,
-            activation=found.pop(),
-        )
-    except (KeyError, IndexError, ValueError) as error:
+    kinds, affines = _in_order(model)
+    count = kinds.count("N") // 3
+    if heads is None or kinds != f"P{_LAYER * count}PN":
         raise ArtifactError(
-            f"{manifest.root}: expected the encoder's weights in {graph.files[0].path} as emf-export names them, "
-            f"found none for {error}; --what-if takes unconverted artifacts with a left context: export again"
-        ) from error
-
-
-def _heads(layers: tuple[LayerWeights, ...], cache: tuple[int | None, ...] | None) -> int:
-    """Heads, from the shape of the cache (rows, layers * 2 * heads, left context, head_dim)."""
-    if cache is None or cache[3] is None:
-        raise KeyError("attention_cache")
-    return len(layers[0].out_proj.weight) // cache[3]
-
-
-def _layer(tensors: Mapping[str, np.ndarray], index: int) -> LayerWeights:
-    layer, attention = f"layers.{index}", f"attentions.{index}"
-    return LayerWeights(
-        norm_input=_affine(tensors, f"{layer}.layer_norm_input"),
-        projection=_affine(tensors, f"{attention}.projection"),
-        out_proj=_affine(tensors, f"{attention}.out_proj"),
-        norm_ffn=_affine(tensors, f"{layer}.pos_ff.0"),
-        ffn_in=_affine(tensors, f"{layer}.pos_ff.1"),
-        ffn_out=_affine(tensors, f"{layer}.pos_ff.4"),
-        norm_output=_affine(tensors, f"{layer}.layer_norm_output"),
+            f"{manifest.root}: expected the layers of an Emformer with a left context in {graph.files[0].path}, found "
+            "others; --what-if takes artifacts that were not converted: export the model again"
+        )
+    layers = tuple(LayerWeights(*affines[1 + 7 * index : 8 + 7 * index]) for index in range(count))
+    return EncoderWeights(
+        input_linear=np.ascontiguousarray(affines[0].weight.T),
+        layers=layers,
+        output_linear=affines[-2],
+        norm=affines[-1],
+        num_heads=heads // (2 * count),
+        activation=next(_ACTIVATIONS[node.op_type] for node in model.node if node.op_type in _ACTIVATIONS),
     )
 
 
-def _affine(tensors: Mapping[str, np.ndarray], name: str) -> Affine:
-    weight, bias = (np.asarray(tensors[f"{name}.{part}"], np.float32) for part in ("weight", "bias"))
-    return Affine(weight, bias)
+def _heads(graph: GraphSpec) -> int | None:
+    """Heads, from the shape of the cache (rows, layers * 2 * heads, left context, head_dim); `None` without one."""
+    shape = next((tensor.shape for tensor in graph.inputs if tensor.name == "attention_cache"), None)
+    return None if shape is None else shape[1]
+
+
+def _in_order(graph: onnx.GraphProto) -> tuple[str, list[Affine]]:
+    """Layer norms (`N`) and products with a matrix of weights (`P`) as they are executed, and what they hold."""
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    added = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "Add" and node.input[1] in tensors}
+    kinds, affines = "", []
+    for node in graph.node:
+        weight = tensors.get(node.input[1]) if len(node.input) > 1 else None
+        if weight is None or node.op_type not in ("LayerNormalization", "Gemm", "MatMul"):
+            continue
+        is_norm, turned = node.op_type == "LayerNormalization", node.op_type == "MatMul"
+        bias = node.input[2] if len(node.input) > 2 else added.get(node.output[0], "")
+        rows = weight.T if turned or not (is_norm or _is_turned(node)) else weight
+        kinds += "N" if is_norm else "P"
+        affines.append(_affine(rows, tensors.get(bias)))
+    return kinds, affines
+
+
+def _is_turned(node: onnx.NodeProto) -> bool:
+    """Whether a Gemm reads its weight as (outputs, inputs)."""
+    return any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+
+
+def _affine(weight: npt.NDArray[np.generic], bias: npt.NDArray[np.generic] | None) -> Affine:
+    zeros = np.zeros(len(weight), np.float32)
+    return Affine(np.ascontiguousarray(weight, np.float32), zeros if bias is None else np.asarray(bias, np.float32))

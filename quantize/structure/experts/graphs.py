@@ -56,7 +56,9 @@ def write_all(path: Path, weights: EncoderWeights, experts: int) -> Path:
         stacked = builder.reshape(builder.norm(x, layer.norm_ffn), 1, -1, weights.dim)
         copies = builder.node("Expand", stacked, builder.constant(np.array([experts, 1, 1], np.int64)))
         hidden = builder.node("MatMul", copies, builder.constant(first))
-        hidden = builder.activate(hidden, weights.activation)
+        size = weights.neurons // experts
+        bias = builder.constant(layer.ffn_in.bias[: experts * size].reshape(experts, 1, size))
+        hidden = builder.activate(builder.node("Add", hidden, bias), weights.activation)
         weighed = builder.node("Mul", builder.node("MatMul", hidden, builder.constant(second)), shares)
         axes = builder.constant(np.array([0], np.int64))
         x = builder.node("Add", builder.node("ReduceSum", weighed, axes, keepdims=0), x)
