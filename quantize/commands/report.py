@@ -111,7 +111,7 @@ def _work(options: argparse.Namespace) -> Outcome:
     if options.what_if and options.variants is None:
         return _what_if_alone(manifest, utterances, decoding, asked, options.out)
     chosen = ReportOptions(
-        variants=_variants(manifest, options.variants or "all"),
+        variants=_variants(manifest, "all" if options.variants is None else options.variants),
         decoding=decoding,
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,

@@ -55,7 +55,9 @@ class Speech:
         halves: indices of the utterances in two parts without a common speaker, where there are two.
     """
 
-    def __init__(self, recognizer: Recognizer, decoding: Decoding, utterances: Sequence[Utterance], limit: float):
+    def __init__(
+        self, recognizer: Recognizer, decoding: Decoding, utterances: Sequence[Utterance], limit: float
+    ) -> None:
         """Read utterances, evenly from all of them, up to `limit` seconds.
 
         Raises:

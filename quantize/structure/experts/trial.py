@@ -75,7 +75,7 @@ class ExpertsTrial:
         key = (experts, tuple(fit))
         if key not in self._fitted:
             pairs = zip(self._weights.layers, self._of(fit), strict=True)
-            self._fitted = {key: [LayerExperts.fit(*pair, experts, _SEED) for pair in pairs], **self._fitted}
+            self._fitted[key] = [LayerExperts.fit(*pair, experts, _SEED) for pair in pairs]
         return self._fitted[key]
 
     def _of(self, fit: Sequence[int]) -> list[Sample]:
