@@ -86,8 +86,10 @@ def _forms(weights: EncoderWeights, routings: Sequence[Routing]) -> Iterator[_Fo
                 lambda path, e=experts, k=chosen, q=quantized: write_chosen(path, weights, e, k, q),
                 routing,
             )
+    for experts, routing in {routing.experts: routing for routing in routings}.items():
+        whole = replace(routing, chosen=experts)
         for name, int8 in (("all experts, float32", False), ("all experts, INT8", True)):
-            yield _Form("openvino", name, lambda path, e=experts: write_all(path, weights, e), routing, int8)
+            yield _Form("openvino", name, lambda path, e=experts: write_all(path, weights, e), whole, int8)
 
 
 def _halved(weights: EncoderWeights) -> EncoderWeights:

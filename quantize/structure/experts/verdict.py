@@ -39,6 +39,8 @@ def _faster(time: FeedForwardTime, dense: dict[str, FeedForwardTime]) -> list[tu
 
 def _keeps_words(time: FeedForwardTime, settings: Sequence[ExpertsRow], half: Words) -> bool:
     """Whether the setting's probe loses no more words than half the neurons gone."""
+    if time.chosen == time.experts:
+        return True
     of_setting = [row for row in settings if (row.experts, row.chosen) == (time.experts, time.chosen)]
     return any(row.probe.wer <= half.wer for row in of_setting)
 
