@@ -109,7 +109,7 @@ def _vocabulary(use: VocabularyUse) -> Iterator[Section]:
 
 def _experts(experts: Experts) -> Iterator[Section]:
     yield Section("Experts", experts.verdict, None)
-    header = ("layer", "above 0 %", "for 90 % of a row %", "for 90 % of each row of a step %")
+    header: tuple[str, ...] = ("layer", "above 0 %", "for 90 % of a row %", "for 90 % of each row of a step %")
     rows = [
         [str(one.layer), *(f"{100 * share:.1f}" for share in (one.positive, one.of_energy, one.of_energy_in_step))]
         for one in experts.activity

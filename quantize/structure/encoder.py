@@ -145,7 +145,7 @@ def _erf(x: FloatArray) -> FloatArray:
     """The error function to 1.5e-7. Source: Abramowitz and Stegun, 7.1.26."""
     size = np.abs(x)
     t = 1 / (1 + np.float32(0.3275911) * size)
-    polynomial = np.float32(1.061405429)
+    polynomial = np.full_like(x, 1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         polynomial = polynomial * t + np.float32(coefficient)
     return np.asarray(np.sign(x) * (1 - polynomial * t * np.exp(-size * size)), np.float32)

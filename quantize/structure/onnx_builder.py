@@ -32,7 +32,7 @@ class OnnxBuilder:
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
         """An operator with one result."""
         name = f"{operator}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [f"{name}_out"], name, domain=domain, **attributes))
+        self._nodes.append(helper.make_node(operator, inputs, [f"{name}_out"], name, None, domain, None, **attributes))
         return f"{name}_out"
 
     def split(self, x: str, parts: int, axis: int) -> list[str]:

@@ -7,6 +7,7 @@ layers by each direction's share of its layer's energy.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def what_if_ranks(speech: Speech, weights: EncoderWeights, said: Said, step: Ste
     for part, whole in _OF_WIDTH:
         mean_rank = max(weights.dim * part // whole, 1)
         step(f"ranks: mean {mean_rank}")
-        encodings = in_halves(speech, lambda fit, held_out, rank=mean_rank: encode(rank, fit, held_out))
+        encodings = in_halves(speech, partial(encode, mean_rank))
         ranks = spread(mean_rank, found)
         costs.append(_cost(mean_rank, ranks, found, speech, weights, said, encodings))
     return Ranks(

@@ -93,7 +93,8 @@ class Speech:
         extractor = feature_extractor(self._mode, manifest.frontend, geometry)
         found = []
         for samples in self._samples:
-            buffer, steps = SampleBuffer(samples, finished=True), []
+            buffer = SampleBuffer(samples, finished=True)
+            steps: list[FloatArray] = []
             while extractor.is_ready(buffer, len(steps)):
                 steps.append(extractor.extract(buffer, len(steps)))
             found.append(np.stack(steps))

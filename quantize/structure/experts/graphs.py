@@ -1,8 +1,9 @@
 """All layers' feed-forward networks as ONNX graphs: whole, with fewer neurons, and cut into experts.
 
-Input `x` (rows, d), and of experts `routing` (layers, rows, E), their scores. Every layer is a layer norm, two products
-and a residual. `onnxruntime` chooses experts in `com.microsoft.MoE` or `QMoE`; OpenVINO has no operator for a network
-of two matrices, so that the graph for it computes all experts and weighs them.
+Input `x` (1, rows, d), and of experts `routing` (layers, rows, E), their scores. Every layer is a layer norm, two
+products and a residual. ONNX Runtime chooses experts in `com.microsoft.MoE` or `QMoE`; OpenVINO has no operator for a
+network of two matrices, so that the graph for it computes all experts and weighs them. Residuals are added to
+(1, rows, d): added to rows, OpenVINO 2026.4 crashes as it compiles some sizes.
 """
 
 from pathlib import Path
@@ -22,9 +23,10 @@ def write_dense(path: Path, weights: EncoderWeights) -> Path:
     """Every neuron of every layer."""
     builder, x = OnnxBuilder(), "x"
     for layer in weights.layers:
-        hidden = builder.linear(builder.norm(x, layer.norm_ffn), layer.ffn_in)
-        x = builder.node("Add", builder.linear(builder.activate(hidden, weights.activation), layer.ffn_out), x)
-    return builder.write(path, {"x": ("rows", weights.dim)}, {"y": x})
+        hidden = builder.linear(_rows(builder, builder.norm(x, layer.norm_ffn), weights), layer.ffn_in)
+        y = builder.linear(builder.activate(hidden, weights.activation), layer.ffn_out)
+        x = builder.node("Add", builder.reshape(y, 1, -1, weights.dim), x)
+    return builder.write(path, {"x": (1, "rows", weights.dim)}, {"y": x})
 
 
 def write_chosen(path: Path, weights: EncoderWeights, experts: int, chosen: int, quantized: bool) -> Path:
@@ -35,14 +37,14 @@ def write_chosen(path: Path, weights: EncoderWeights, experts: int, chosen: int,
         first, second = _parts(layer, experts)
         biases = _biases(builder, layer, experts)
         attributes = {"k": chosen, "activation_type": weights.activation, "normalize_routing_weights": 1}
-        given = [builder.norm(x, layer.norm_ffn), routing]
+        given = [_rows(builder, builder.norm(x, layer.norm_ffn), weights), routing]
         if quantized:
             inputs = [*_quantized(builder, first), biases[0], *_quantized(builder, second), biases[1]]
             y = builder.node("QMoE", *given, *inputs, domain=CONTRIB, expert_weight_bits=8, **attributes)
         else:
             inputs = [builder.constant(first), biases[0], builder.constant(second), biases[1]]
             y = builder.node("MoE", *given, *inputs, domain=CONTRIB, **attributes)
-        x = builder.node("Add", y, x)
+        x = builder.node("Add", builder.reshape(y, 1, -1, weights.dim), x)
     return builder.write(path, _inputs(weights, experts), {"y": x})
 
 
@@ -53,20 +55,25 @@ def write_all(path: Path, weights: EncoderWeights, experts: int) -> Path:
         routing = builder.node("Gather", "routing", builder.constant(np.array(index, np.int64)), axis=0)
         shares = builder.reshape(builder.node("Transpose", routing, perm=[1, 0]), experts, -1, 1)
         first, second = (part.transpose(0, 2, 1) for part in _parts(layer, experts))
-        stacked = builder.reshape(builder.norm(x, layer.norm_ffn), 1, -1, weights.dim)
-        copies = builder.node("Expand", stacked, builder.constant(np.array([experts, 1, 1], np.int64)))
+        copies = builder.node(
+            "Expand", builder.norm(x, layer.norm_ffn), builder.constant(np.array([experts, 1, 1], np.int64))
+        )
         hidden = builder.node("MatMul", copies, builder.constant(first))
         size = weights.neurons // experts
         bias = builder.constant(layer.ffn_in.bias[: experts * size].reshape(experts, 1, size))
         hidden = builder.activate(builder.node("Add", hidden, bias), weights.activation)
         weighed = builder.node("Mul", builder.node("MatMul", hidden, builder.constant(second)), shares)
         axes = builder.constant(np.array([0], np.int64))
-        x = builder.node("Add", builder.node("ReduceSum", weighed, axes, keepdims=0), x)
+        x = builder.node("Add", builder.node("ReduceSum", weighed, axes, keepdims=1), x)
     return builder.write(path, _inputs(weights, experts), {"y": x})
 
 
+def _rows(builder: OnnxBuilder, x: str, weights: EncoderWeights) -> str:
+    return builder.reshape(x, -1, weights.dim)
+
+
 def _inputs(weights: EncoderWeights, experts: int) -> dict[str, tuple[int | str, ...]]:
-    return {"x": ("rows", weights.dim), "routing": (len(weights.layers), "rows", experts)}
+    return {"x": (1, "rows", weights.dim), "routing": (len(weights.layers), "rows", experts)}
 
 
 def _parts(layer: LayerWeights, experts: int) -> tuple[FloatArray, FloatArray]:

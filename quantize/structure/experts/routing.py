@@ -1,6 +1,7 @@
 """Experts at work on speech: which of them each row chooses, and how many a batch of streams touches together."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ STREAMS = (1, 4, 16, 60)
 ENERGY = 0.9
 _DRAWS = 200
 BoolArray = npt.NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Routed(AsTrained):
@@ -35,7 +37,7 @@ class Routed(AsTrained):
         experts = self._layers[layer]
         scores = experts.oracle(hidden) if self._oracle else experts.probe(rows)
         chosen = best(scores, self._chosen)
-        self.touched[layer].append(by_step(chosen, self._geometry).any(axis=1))
+        self.touched[layer].append(_union(chosen, self._geometry))
         self.scores[layer].append(by_step(scores, self._geometry))
         return experts.only(hidden, chosen)
 
@@ -52,7 +54,7 @@ class Counting(AsTrained):
         """See `Layers`."""
         moves = np.abs(hidden) * self._importances[layer].norms
         used = carriers(moves, ENERGY)
-        steps = by_step(used, self._geometry).any(axis=1)
+        steps = _union(used, self._geometry)
         self._sums[layer] += [np.mean(hidden > 0, axis=1).sum(), used.mean(axis=1).sum(), steps.mean(axis=1).sum()]
         self._counts[layer] += [len(hidden), len(steps)]
         return hidden
@@ -77,13 +79,18 @@ def carriers(moves: FloatArray, share: float) -> BoolArray:
     return used
 
 
-def by_step(rows: npt.NDArray[np.generic], geometry: Geometry) -> npt.NDArray[np.generic]:
+def by_step(rows: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number]:
     """Rows of a block, segments' frames before right contexts, as (steps, rows a step, ...)."""
     frames = geometry.frames_per_step
     right = geometry.step_length // geometry.subsampling_factor - frames
     steps = len(rows) // (frames + right)
     parts = [rows[: steps * frames].reshape(steps, frames, -1), rows[steps * frames :].reshape(steps, right, -1)]
     return np.concatenate(parts, axis=1)
+
+
+def _union(rows: BoolArray, geometry: Geometry) -> BoolArray:
+    """What any row of a step has, (steps, ...)."""
+    return np.logical_or.reduce(by_step(rows, geometry), axis=1)
 
 
 def share_touched(touched: Sequence[BoolArray], streams: int, random: np.random.Generator) -> float:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,24 +73,18 @@ def feed_forward_times(
 
 
 def _forms(weights: EncoderWeights, routings: Sequence[Routing]) -> Iterator[_Form]:
-    half = _halved(weights)
     for backend in ("onnxruntime", "openvino"):
-        yield _Form(backend, DENSE, lambda path: write_dense(path, weights))
-        yield _Form(backend, DENSE_INT8, lambda path: write_dense(path, weights), int8=True)
-        yield _Form(backend, HALF_INT8, lambda path: write_dense(path, half), int8=True)
+        yield _Form(backend, DENSE, partial(write_dense, weights=weights))
+        yield _Form(backend, DENSE_INT8, partial(write_dense, weights=weights), int8=True)
+        yield _Form(backend, HALF_INT8, partial(write_dense, weights=_halved(weights)), int8=True)
     for routing in routings:
-        experts, chosen = routing.experts, routing.chosen
-        for name, quantized in (("MoE float32", False), ("QMoE INT8", True)):
-            yield _Form(
-                "onnxruntime",
-                name,
-                lambda path, e=experts, k=chosen, q=quantized: write_chosen(path, weights, e, k, q),
-                routing,
-            )
+        chosen = partial(write_chosen, weights=weights, experts=routing.experts, chosen=routing.chosen)
+        yield _Form("onnxruntime", "MoE float32", partial(chosen, quantized=False), routing)
+        yield _Form("onnxruntime", "QMoE INT8", partial(chosen, quantized=True), routing)
     for experts, routing in {routing.experts: routing for routing in routings}.items():
-        whole = replace(routing, chosen=experts)
-        for name, int8 in (("all experts, float32", False), ("all experts, INT8", True)):
-            yield _Form("openvino", name, lambda path, e=experts: write_all(path, weights, e), whole, int8)
+        write, whole = partial(write_all, weights=weights, experts=experts), replace(routing, chosen=experts)
+        yield _Form("openvino", "all experts, float32", write, whole)
+        yield _Form("openvino", "all experts, INT8", write, whole, int8=True)
 
 
 def _halved(weights: EncoderWeights) -> EncoderWeights:
@@ -111,7 +106,7 @@ def _time(form: _Form, dim: int, rows: int, num_threads: int) -> FeedForwardTime
     random, milliseconds = np.random.default_rng(0), {}
 
     def inputs(streams: int) -> dict[str, FloatArray]:
-        given = {"x": random.standard_normal((streams * rows, dim), np.float32)}
+        given = {"x": random.standard_normal((1, streams * rows, dim), np.float32)}
         return given | ({"routing": form.routing.drawn(streams, random)} if form.routing else {})
 
     try:

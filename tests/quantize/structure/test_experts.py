@@ -146,18 +146,18 @@ def feed_forward(weights: EncoderWeights, x: FloatArray, shares: FloatArray, bia
 def run(path: Path, inputs: dict[str, FloatArray]) -> FloatArray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found: FloatArray = session.run(None, inputs)[0]
-    return found
+    return found[0]
 
 
 def test_the_timed_graphs_compute_what_they_say(tiny: EncoderWeights, tmp_path: Path) -> None:
-    x, routing = random_rows(7, tiny.dim), random_rows(len(tiny.layers), 7, 4)
+    x, routing = random_rows(1, 7, tiny.dim), random_rows(len(tiny.layers), 7, 4)
     dense = run(write_dense(tmp_path / "dense.onnx", tiny), {"x": x})
-    np.testing.assert_allclose(dense, feed_forward(tiny, x, np.ones_like(routing)), atol=1e-4)
+    np.testing.assert_allclose(dense, feed_forward(tiny, x[0], np.ones_like(routing)), atol=1e-4)
     given = {"x": x, "routing": routing}
     weighed = run(write_all(tmp_path / "all.onnx", tiny, 4), given)
-    np.testing.assert_allclose(weighed, feed_forward(tiny, x, routing, biased=False), atol=1e-4)
+    np.testing.assert_allclose(weighed, feed_forward(tiny, x[0], routing, biased=False), atol=1e-4)
     kept = np.where(best(routing.reshape(-1, 4), 2).reshape(routing.shape), np.exp(routing), 0.0)
-    expected = feed_forward(tiny, x, np.asarray(kept / kept.sum(axis=2, keepdims=True), np.float32))
+    expected = feed_forward(tiny, x[0], np.asarray(kept / kept.sum(axis=2, keepdims=True), np.float32))
     chosen = run(write_chosen(tmp_path / "moe.onnx", tiny, 4, 2, quantized=False), given)
     np.testing.assert_allclose(chosen, expected, atol=1e-3)
     quantized = run(write_chosen(tmp_path / "qmoe.onnx", tiny, 4, 2, quantized=True), given)

@@ -151,7 +151,7 @@ def test_wrong_use_is_told_in_one_line(
 
 def test_too_little_speech_is_refused(tiny_artifact: Path, speech: Path) -> None:
     options = measuring.WhatIfOptions(("ranks",))
-    with pytest.raises(AudioError, match="two utterances and 10 s of speech for --what-if, found 3 and 6.0 s"):
+    with pytest.raises(AudioError, match=r"two utterances and 10 s of speech for --what-if, found 3 and 6\.0 s"):
         measuring.measure(tiny_artifact, read_speech_manifest(speech), DECODING, options, lambda _: None)
 
 
