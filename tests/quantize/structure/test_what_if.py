@@ -16,12 +16,13 @@ from emf.quantize.report.report import WhatIfReport
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.structure import measure as measuring
 from emf.quantize.structure import timing
+from emf.quantize.structure.encoder import Encoder
 from emf.quantize.structure.experts import times
 from emf.quantize.structure.experts import trial as trials
 from emf.quantize.structure.rows import WhatIf
-from emf.quantize.structure.speech import Said, Speech, changed_words
+from emf.quantize.structure.speech import REFERENCE, Said, Speech, changed_words
 from emf.quantize.structure.vocabulary import KeptSymbols, symbols_of
-from emf.quantize.structure.weights import read_weights
+from emf.quantize.structure.weights import EncoderWeights, read_weights
 from emf.runtime.arrays import FloatArray, IdArray
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.tokens import TokenTable
@@ -59,6 +60,20 @@ def test_symbols_kept_share_the_probability() -> None:
         order = sorted(range(3), key=lambda i: -expected[row, i])[:2]
         assert found.top_ids[row].tolist() == [kept[i] for i in order]
         np.testing.assert_allclose(found.top[row], expected[row, order], atol=1e-5)
+
+
+def test_greedy_search_misses_nothing_that_it_did_not_choose(
+    tiny: EncoderWeights, tiny_artifact: Path, long_speech: Path
+) -> None:
+    greedy = DECODING.of_variant(REFERENCE).with_options(decoding_method="greedy")
+    speech = Speech(greedy.open(tiny_artifact), greedy, read_speech_manifest(long_speech), 60.0)
+    encodings = speech.encode(Encoder(tiny, speech.geometry))
+    expected = speech.search(encodings)
+    emitted = {token for tokens in expected for token in tokens}
+    transducer = speech.recognizer.transducer
+    assert emitted and speech.search(encodings, KeptSymbols(transducer, transducer.blank_id, emitted)) == expected
+    others = set(range(transducer.blank_id)) - emitted
+    assert speech.search(encodings, KeptSymbols(transducer, transducer.blank_id, others)) != expected
 
 
 def test_words_are_spelled_in_the_fewest_pieces() -> None:
@@ -101,7 +116,7 @@ def test_every_question_is_answered(everything: WhatIf) -> None:
     assert everything.step_error < 1e-4 and everything.words > 4
     trained = [row for row in everything.geometry if row.as_trained]
     assert len(trained) == 1 and trained[0].words.wer == everything.wer and trained[0].words.changed_words == 0
-    assert everything.vocabulary.words.changed_words == 0
+    assert 0 < everything.vocabulary.used < everything.vocabulary.symbols
     assert everything.vocabulary.joiner[-1].symbols == everything.vocabulary.used
     failed = [row for row in everything.experts.times if row.error]
     assert not failed, failed
