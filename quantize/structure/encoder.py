@@ -147,5 +147,5 @@ def _erf(x: FloatArray) -> FloatArray:
     t = 1 / (1 + np.float32(0.3275911) * size)
     polynomial = np.full_like(x, 1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        polynomial = polynomial * t + np.float32(coefficient)
+        polynomial = np.asarray(polynomial * t + np.float32(coefficient), np.float32)
     return np.asarray(np.sign(x) * (1 - polynomial * t * np.exp(-size * size)), np.float32)

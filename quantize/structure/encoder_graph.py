@@ -36,7 +36,7 @@ def write_step(path: Path, weights: EncoderWeights, geometry: Geometry) -> Path:
         hidden = builder.activate(builder.linear(builder.norm(x, layer.norm_ffn), layer.ffn_in), weights.activation)
         x = builder.norm(builder.node("Add", builder.linear(hidden, layer.ffn_out), x), layer.norm_output)
     encoded = builder.norm(builder.linear(_begin(builder, x, frames, 0), weights.output_linear), weights.norm)
-    joined = builder.node("Concat", *new, axis=0)
+    joined = builder.reshape(builder.node("Concat", *new, axis=0), 2 * len(weights.layers), heads, frames, -1)
     shapes = {
         "features": (1, geometry.step_length, len(weights.input_linear)),
         "cache": (2 * len(weights.layers), heads, geometry.left_context_length, dim // heads),

@@ -90,7 +90,7 @@ def by_step(rows: npt.NDArray[Number], geometry: Geometry) -> npt.NDArray[Number
 
 def _union(rows: BoolArray, geometry: Geometry) -> BoolArray:
     """What any row of a step has, (steps, ...)."""
-    return np.logical_or.reduce(by_step(rows, geometry), axis=1)
+    return np.asarray(np.any(by_step(rows, geometry), axis=1), np.bool_)
 
 
 def share_touched(touched: Sequence[BoolArray], streams: int, random: np.random.Generator) -> float:

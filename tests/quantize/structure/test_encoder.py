@@ -41,17 +41,17 @@ def test_any_geometry_is_torchaudios(exported: Export, name: str, lengths: tuple
     np.testing.assert_allclose(found.reshape(expected.shape), expected.numpy(), atol=1e-4)
 
 
-def test_a_timed_step_computes_the_step(exported: Export, tmp_path: Path) -> None:
-    model = exported("like-base")
-    weights, geometry = read_weights(model.manifest), with_lengths(model.manifest.geometry, 12, 8, 6)
-    session = onnxruntime.InferenceSession(str(write_step(tmp_path / "step.onnx", weights, geometry)))
+def test_a_timed_step_computes_the_step(trial: Speech, tiny: EncoderWeights, tmp_path: Path) -> None:
+    geometry = with_lengths(trial.geometry, 12, 8, 6)
+    session = onnxruntime.InferenceSession(str(write_step(tmp_path / "step.onnx", tiny, geometry)))
     given = windows(geometry, 8)  # all that the first steps read of the empty cache is forgotten by then
-    heads, dim = weights.num_heads, weights.dim
-    cache = np.zeros((2 * len(weights.layers), heads, geometry.left_context_length, dim // heads), np.float32)
+    heads, dim = tiny.num_heads, tiny.dim
+    cache = np.zeros((2 * len(tiny.layers), heads, geometry.left_context_length, dim // heads), np.float32)
+    encoding = None
     for window in given:
         encoding, new = session.run(None, {"features": window[None], "cache": cache})
         cache = np.concatenate([cache, new], axis=2)[:, :, -geometry.left_context_length :]
-    np.testing.assert_allclose(encoding, Encoder(weights, geometry).encode(given)[-1], atol=1e-4)
+    np.testing.assert_allclose(encoding, Encoder(tiny, geometry).encode(given)[-1], atol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "silu"])
