@@ -145,8 +145,8 @@ def feed_forward(weights: EncoderWeights, x: FloatArray, shares: FloatArray, bia
 
 def run(path: Path, inputs: dict[str, FloatArray]) -> FloatArray:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found: FloatArray = session.run(None, inputs)[0]
-    return found[0]
+    (found,) = session.run(None, inputs)
+    return np.asarray(found[0], np.float32)
 
 
 def test_the_timed_graphs_compute_what_they_say(tiny: EncoderWeights, tmp_path: Path) -> None:
