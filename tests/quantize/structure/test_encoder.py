@@ -17,8 +17,7 @@ from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.manifest import Geometry
 from emf.runtime.errors import ArtifactError, UsageError
 from tests.conftest import Export
-from tests.oracle import SAMPLE_RATE
-from tests.signals import speech_like
+from tests.signals import SAMPLE_RATE, speech_like
 
 STEPS = 70
 
@@ -47,7 +46,7 @@ def test_a_timed_step_computes_the_step(trial: Speech, tiny: EncoderWeights, tmp
     given = windows(geometry, 8)  # all that the first steps read of the empty cache is forgotten by then
     heads, dim = tiny.num_heads, tiny.dim
     cache = np.zeros((2 * len(tiny.layers), heads, geometry.left_context_length, dim // heads), np.float32)
-    encoding = None
+    encoding = np.zeros(0, np.float32)
     for window in given:
         encoding, new = session.run(None, {"features": window[None], "cache": cache})
         cache = np.concatenate([cache, new], axis=2)[:, :, -geometry.left_context_length :]
