@@ -41,9 +41,12 @@ class StateTensor:
         """Entries of a ring that one step writes; 0 for a tensor that is replaced."""
         return 0 if self.spec.update == "replace" else self.new.shape[self.spec.axis] or 0
 
+    @cached_property
     def zeros(self) -> Array:
-        """Before the first step, for a batch of one stream."""
-        return np.zeros([size or 1 for size in self.tensor.shape], self.tensor.dtype)
+        """Before the first step, for a batch of one stream; read-only."""
+        zeros: Array = np.zeros([size or 1 for size in self.tensor.shape], self.tensor.dtype)
+        zeros.flags.writeable = False
+        return zeros
 
 
 StateLayout = tuple[StateTensor, ...]
@@ -62,7 +65,7 @@ class EncoderState:
 
     Attributes:
         layout: its tensors.
-        arrays: by name, each with a batch of 1.
+        arrays: by name, each with a batch of 1. Before the first step they are zeros that all streams share.
         written: entries written to each ring since the stream began.
         row: where the rings that are read by row lie, among those of other streams; `None` in memory of their own.
     """
@@ -75,7 +78,7 @@ class EncoderState:
     @classmethod
     def initial(cls, layout: StateLayout) -> "EncoderState":
         """Before the first step: zeros."""
-        return cls(layout, {state.name: state.zeros() for state in layout}, {state.name: 0 for state in layout})
+        return cls(layout, {state.name: state.zeros for state in layout}, {state.name: 0 for state in layout})
 
     @classmethod
     def after(cls, steps: int, layout: StateLayout, arrays: Mapping[str, Array]) -> "EncoderState":
@@ -92,16 +95,15 @@ class EncoderState:
                 raise ValueError(f"{state.name}: expected {target.dtype} of shape {target.shape}, found {found}")
             if not np.isfinite(source).all():
                 raise ValueError(f"{state.name}: expected finite numbers, found others")
-            target[...] = source.astype(target.dtype)
+            restored.arrays[state.name] = source.astype(target.dtype)
             restored.written[state.name] = steps * state.entries_per_step
         return restored
 
-    def move(self, row: Row | None) -> None:
-        """Bring the rings that are read by row elsewhere; `None` is memory of their own."""
-        rings = [tensor.name for tensor in self.layout if tensor.spec.rows]
-        moved = {name: np.empty_like(self.arrays[name]) for name in rings} if row is None else row.arrays
-        for name in rings:
-            moved[name][...] = self.arrays[name]
+    def move(self, row: Row) -> None:
+        """Bring the rings that are read by row there."""
+        moved = row.arrays
+        for name, array in moved.items():
+            array[...] = self.arrays[name]
         self.arrays = self.arrays | moved
         self.row = row
 
@@ -116,6 +118,8 @@ class EncoderState:
 
     def _write_ring(self, state: StateTensor, new: Array, segments: int) -> None:
         """Overwrite the oldest entries. Of a pass, the last entries that the ring has room for are written."""
+        if not self.arrays[state.name].flags.writeable:
+            self.arrays[state.name] = self.arrays[state.name].copy()
         ring = np.moveaxis(self.arrays[state.name], state.spec.axis, 0)
         written = segments * state.entries_per_step
         capacity = len(ring)
