@@ -183,7 +183,7 @@ def test_memory_is_what_the_streams_take() -> None:
 def test_streams_that_begin_share_their_zeros() -> None:
     first, second = EncoderState.initial(LAYOUT), EncoderState.initial(LAYOUT)
     assert first.arrays["cache"] is second.arrays["cache"]
-    new = {"new_cache": np.ones((1, 3, NEW, 4), np.float32), "new_length": np.ones(1, np.int64)}
+    new: Arrays = {"new_cache": np.ones((1, 3, NEW, 4), np.float32), "new_length": np.ones(1, np.int64)}
     first.write(new, 0)
     assert first.arrays["cache"].sum() == 3 * NEW * 4 and not second.arrays["cache"].any()
     step(StateBatcher(1), [first, second], 2)
