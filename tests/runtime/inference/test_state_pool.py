@@ -3,7 +3,6 @@
 import copy
 import errno
 import mmap
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from emf.runtime.inference.state_block import StateBlock
 from tests.signals import SAMPLE_RATE, speech_like
 
 CAPACITY, NEW = 5, 2
+PAGEMAP = Path("/proc/self/pagemap")
 LAYOUT = (
     StateTensor(
         StateSpec("length", "new_length"),
@@ -154,13 +154,13 @@ def test_streams_that_wait_keep_few_blocks(blocks: "WeakSet[StateBlock]") -> Non
 def resident_pages(block: StateBlock) -> int:
     """Pages of a block that take memory, as Linux tells it."""
     array = block.arrays["cache"]
-    with Path("/proc/self/pagemap").open("rb", buffering=0) as pages:
+    with PAGEMAP.open("rb", buffering=0) as pages:
         pages.seek(array.ctypes.data // mmap.PAGESIZE * 8)
         entries = np.frombuffer(pages.read(array.nbytes // mmap.PAGESIZE * 8), np.uint64)
     return int(np.count_nonzero(entries >> np.uint64(62)))  # there, or swapped out
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux tells of memory")
+@pytest.mark.skipif(not PAGEMAP.exists(), reason="reads what Linux tells of memory")
 def test_memory_is_what_the_streams_take() -> None:
     """Rows in use take memory and no others, whether streams begin, end or move to a larger block."""
     ring = np.zeros((1, 5, 2, mmap.PAGESIZE // 4), np.float32)  # ten pages
