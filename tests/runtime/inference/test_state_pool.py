@@ -162,8 +162,11 @@ def resident_pages(block: StateBlock) -> int:
 
 @pytest.mark.skipif(not PAGEMAP.exists(), reason="reads what Linux tells of memory")
 def test_memory_is_what_the_streams_take() -> None:
-    """Rows in use take memory and no others, whether streams begin, end or move to a larger block."""
-    ring = np.zeros((1, 5, 2, mmap.PAGESIZE // 4), np.float32)  # ten pages
+    """Rows in use take memory and no others, whether streams begin, end or move to a larger block.
+
+    Where the system gives huge pages, what is left of the last one comes on top.
+    """
+    ring, huge = np.zeros((1, 5, 12, mmap.PAGESIZE // 4), np.float32), 2**21 // mmap.PAGESIZE
     tensors = TensorSpec("cache", "float32", (None, *ring.shape[1:])), TensorSpec("new", "float32", (None, 5, 1, 1024))
     layout = (StateTensor(StateSpec("cache", "new", "ring", 2, "rows"), *tensors),)
     pool = state_pool.StatePool()
@@ -176,7 +179,8 @@ def test_memory_is_what_the_streams_take() -> None:
             for state in streams:
                 state.arrays["cache"][...] = 1.0
             del state
-            assert [resident_pages(block) for block in known] == [10 * count]
+            (taken,) = [resident_pages(block) for block in known]
+            assert 60 * count <= taken < 60 * count + huge
         assert [block.num_rows for block in known] >= [200]
 
 
