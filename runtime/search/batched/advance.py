@@ -22,8 +22,8 @@ _FEWEST_STREAMS = 4
 """For fewer streams the reference is quicker: arrays cost the same for one stream as for ten."""
 
 _MOST_STREAMS = 32
-"""All that a search meets stays in memory until its step ends. 60 at once take 4 to 5 % less time a step, and half a MiB
-more a stream."""
+"""All that a search meets stays in memory until its step ends. 60 at once take 4 to 5 % less time a step, and nearly
+half a MiB more a stream."""
 
 
 def advance_batch(
