@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from emf.export.graphs.graphs import Graph, make_graphs
 from emf.export.model import SourceModel
 from emf.export.parity.verification import Verification, as_document
@@ -28,7 +26,6 @@ _LOGGER = logging.getLogger(__name__)
 PRECISION = "fp32"
 # Greatest deviation from PyTorch by the cache's precision: float16 keeps 11 bits of values of a few units.
 ATOL = {"float32": 1e-4, "float16": 1e-2}
-_CACHE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
 DEFAULT_SEGMENTS = 8
 _TOOLS = ("emformer-deploy", "torch", "torchaudio", "onnx", "onnxscript", "onnxruntime", "openvino")
 
@@ -82,7 +79,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry, _CACHE_DTYPES[options.cache], options.segments):
+    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)

@@ -16,7 +16,7 @@ VERSION = 1
 MAX_BYTES = 2**30
 _DIGEST = hashlib.sha256().digest_size
 _PREFIX = struct.Struct("<7sBI")
-_DTYPES = ("float32", "float16", "int64")
+_DTYPES = ("float32", "float16", "int8", "int64")
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
