@@ -9,8 +9,9 @@ from pathlib import Path
 
 from emf.export.graphs.graphs import Graph, make_graphs
 from emf.export.model import SourceModel
+from emf.export.parity.side_by_side import Progress
 from emf.export.parity.verification import Verification, as_document
-from emf.export.parity.verify import Progress, verify
+from emf.export.parity.verify import verify
 from emf.export.replacing import replacing
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
@@ -24,8 +25,9 @@ from emf.runtime.artifact.tool_versions import tool_versions
 _LOGGER = logging.getLogger(__name__)
 
 PRECISION = "fp32"
-# Greatest deviation from PyTorch by the cache's precision: float16 keeps 11 bits of values of a few units.
-ATOL = {"float32": 1e-4, "float16": 1e-2}
+# Greatest deviation from PyTorch by the cache's format: float16 keeps 11 bits of values of a few units; with int8,
+# PyTorch rounds likewise.
+ATOL = {"float32": 1e-4, "float16": 1e-2, "int8": 1e-4}
 DEFAULT_SEGMENTS = 8
 _TOOLS = ("emformer-deploy", "torch", "torchaudio", "onnx", "onnxscript", "onnxruntime", "openvino")
 
@@ -37,8 +39,8 @@ class ExportOptions:
     Attributes:
         backends: backends to write graphs for.
         opset: version of ONNX's operators.
-        atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's precision.
-        cache: precision of the encoder's keys and values between two steps, a key of `ATOL`.
+        atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's format.
+        cache: format of the encoder's keys and values between two steps, a key of `CACHE_DTYPES`.
         samples: audio for the check, mono, at the model's rate.
         segments: segments of a stream that the encoder also takes in one pass; 1 is none.
         force: replace an existing artifact.

@@ -46,11 +46,12 @@ def key_value_bound(layer: Any) -> Tensor:
 
 
 class CacheFormat(nn.Module):
-    """How one layer's cached channels are kept. All methods take tensors that end with the shape of `bound`, rows aside.
+    """How one layer's cached channels are kept. Methods take what `bound` multiplies.
 
     Attributes:
         dtype: element type of what is kept.
-        scaled: whether units are other than one.
+        scaled: whether what is kept are whole numbers of units, to which new entries are rounded before they are used;
+            else units are one, and only what is cached is rounded.
         scale: of each channel, the shape of `bound`, where `scaled`.
     """
 
@@ -74,23 +75,32 @@ class CacheFormat(nn.Module):
         return values * self.inverse if self.scaled else values
 
     def kept(self, units: Tensor) -> Tensor:
-        """Units as they are kept. In float32 arithmetic nothing clips; a quantized graph may stray over the bound."""
-        if self.scaled:
+        """Units as they are kept; those that are already stay.
+
+        Nothing is out of bounds in float32; the arithmetic of a quantized graph may stray a little beyond.
+        """
+        if self.scaled and units.dtype != self.dtype:
             units = units.round().clamp(-_MOST_UNITS, _MOST_UNITS)
         return units if units.dtype == self.dtype else units.to(self.dtype)
 
-    def joined(self, kept: Sequence[Tensor], exact: Tensor, dim: int) -> Tensor:
-        """What is kept and then what is not, along an axis, in units: joined as kept, converted once."""
-        if self.dtype != torch.float32:
-            kept = [torch.cat(list(kept), dim=dim).to(exact.dtype)]
-        return torch.cat([*kept, exact] if exact.shape[dim] else list(kept), dim=dim)
+    def joined(self, cached: Sequence[Tensor], new: Tensor, exact: Tensor, dim: int) -> Tensor:
+        """What is cached, what will be, and what is only seen now, along an axis, in units of floating point.
+
+        Whole numbers are joined as such and converted once. Halves are not: OpenVINO leaves out a conversion to float16
+        and back, so that new entries are as they are in all engines.
+
+        Args:
+            cached: as it is kept, or nothing.
+            new: as it is kept if `scaled`, else exact.
+            exact: units.
+            dim: axis.
+        """
+        if self.scaled:
+            parts = [torch.cat([*cached, new], dim=dim).to(exact.dtype)]
+        else:
+            parts = [*(part.to(new.dtype) for part in cached), new]
+        return torch.cat([*parts, exact] if exact.shape[dim] else parts, dim=dim)
 
     def values(self, units: Tensor) -> Tensor:
         """The values of units; also what turns a query so that it fits keys in units."""
         return units * self.scale if self.scaled else units
-
-    def reach(self, values: Tensor) -> Tensor:
-        """How far the nearest value that can be kept lies from each, at most."""
-        if self.scaled:
-            return self.scale / 2
-        return torch.finfo(self.dtype).eps / 2 * values.abs().clamp_min(torch.finfo(self.dtype).smallest_normal)

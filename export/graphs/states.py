@@ -18,10 +18,13 @@ from torch import Tensor
 
 from emf.export.graphs.cache_format import CacheFormat, key_value_bound
 from emf.runtime.arrays import Array, FloatArray
-from emf.runtime.artifact.manifest import Geometry, StateSpec
+from emf.runtime.artifact.manifest import Geometry, GraphSpec, StateSpec
 
 STREAM_ROWS = "stream_rows"
 """Name of the graph's input with the row of each stream, (n,)."""
+
+CACHE = "attention_cache"
+"""Name of the graph's input with cached keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class EncoderStates:
         if geometry.left_context_length:
             rows, head_dim = self._num_layers * 2 * self._num_heads, self._dim // self._num_heads
             shape = (None, rows, geometry.left_context_length, head_dim)
-            tensors.append(StateTensor("attention_cache", shape, self.cache.dtype, "ring", 2, by_row=True))
+            tensors.append(StateTensor(CACHE, shape, self.cache.dtype, "ring", 2, by_row=True))
         if geometry.max_memory_size:
             shape = (None, self._num_layers, geometry.max_memory_size, self._dim)
             tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2, by_row=True))
@@ -126,8 +129,8 @@ class EncoderStates:
         length, *rings, rows = states
         given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
         caches, memories = [], []
-        if "attention_cache" in given:
-            cache = given["attention_cache"]
+        if CACHE in given:
+            cache = given[CACHE]
             parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
             caches = list(zip(parts[::2], parts[1::2], strict=True))
         if "memory" in given:
@@ -152,7 +155,7 @@ class EncoderStates:
     def values(self, name: str, kept: Array) -> FloatArray:
         """The values of a state's tensor from what a stream keeps of it."""
         found = torch.from_numpy(kept).to(torch.float32)
-        values: FloatArray = (self.cache.values(found) if name == "attention_cache" else found).numpy()
+        values: FloatArray = (self.cache.values(found) if name == CACHE else found).numpy()
         return values
 
     def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
@@ -166,7 +169,7 @@ class EncoderStates:
             caches = [cache[:, 0].reshape(len(cache), self._num_heads, -1) for layer in state for cache in layer[1:3]]
             cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
             cache[:, :, : max(geometry.left_context_length - length, 0)] = 0.0
-            packed["attention_cache"] = cache
+            packed[CACHE] = cache
         if geometry.max_memory_size:
             memory = torch.stack([layer[0][:, 0] for layer in state])[None]
             memory[:, :, : max(geometry.max_memory_size - math.ceil(length / geometry.frames_per_step), 0)] = 0.0
@@ -174,6 +177,11 @@ class EncoderStates:
         if packed:
             packed["past_length"] = torch.tensor([length], dtype=torch.float32)
         return {name: tensor.numpy() for name, tensor in packed.items()}
+
+
+def cache_format(graph: GraphSpec) -> str:
+    """Name of the format in which an encoder keeps its keys and values."""
+    return next((tensor.dtype for tensor in graph.inputs if tensor.name == CACHE), "float32")
 
 
 def _parts(rings: Tensor, rows: Tensor) -> list[Tensor]:

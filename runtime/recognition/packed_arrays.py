@@ -20,7 +20,7 @@ _DTYPES = ("float32", "float16", "int8", "int64")
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Bytes of a header and arrays (float32 or int64), ending with their SHA-256."""
+    """Bytes of a header and arrays, of the types of `_DTYPES`, ending with their SHA-256."""
     layout = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
     text = json.dumps({"header": dict(header), "arrays": layout}).encode()
     parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]
