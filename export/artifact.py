@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from emf.export.graphs.graphs import Graph, make_graphs
-from emf.export.model import SourceModel
+from emf.export.model import TRAINED_LENGTHS, SourceModel
 from emf.export.parity.side_by_side import Progress
 from emf.export.parity.verification import Verification, as_document
 from emf.export.parity.verify import verify
@@ -17,10 +18,11 @@ from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import describe_file
-from emf.runtime.artifact.manifest import GraphSpec, Manifest, PassSpec, Vocabulary
+from emf.runtime.artifact.manifest import Geometry, GraphSpec, Manifest, PassSpec, Vocabulary
 from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.artifact.tool_versions import tool_versions
+from emf.runtime.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,9 +65,11 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
     Nothing appears at `folder` before everything is written and checked.
 
     Raises:
-        UsageError: `folder` exists and `force` is not set, or is something else than an artifact.
+        UsageError: `folder` exists and `force` is not set, or is something else than an artifact; or the cache's format
+            does not go with the model.
         ToleranceError: a backend does not compute what PyTorch does.
     """
+    check_cache(source.geometry, options.cache)
     with replacing(folder, options.force) as partial:
         manifest = write_files(source, partial, options)
         write_manifest(manifest, partial)
@@ -74,6 +78,20 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
         manifest = replace(manifest, results={"verify": as_document(verification)}, root=folder)
         write_manifest(manifest, partial)
     return manifest, verification
+
+
+def check_cache(geometry: Geometry, cache: str) -> None:
+    """Refuse a format that the model's lengths do not go with.
+
+    Raises:
+        UsageError: no keys are kept, or not those of a whole segment, so that the check could not follow the roundings.
+    """
+    frames, left = geometry.frames_per_step, geometry.left_context_length
+    if cache == "int8" and left < frames:
+        raise UsageError(
+            f"expected a left context of at least a segment of {frames} encoder frames for --cache int8, found {left}; "
+            "leave --cache out: so little takes no memory to speak of"
+        )
 
 
 def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Manifest:
@@ -91,6 +109,13 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
                 target.mkdir(parents=True, exist_ok=True)
                 files = _WRITERS[backend](onnx_path, target / graph.name, metadata)
                 graphs.append(_describe(graph, backend, root, files, options.segments))
+    provenance: dict[str, Any] = {
+        "model": source.name,
+        "checkpoint_sha256": source.checkpoint_sha256,
+        "opset": options.opset,
+    }
+    if source.trained is not None:
+        provenance[TRAINED_LENGTHS] = source.trained.as_document()
     return Manifest(
         geometry=source.geometry,
         frontend=source.frontend,
@@ -101,7 +126,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
         ),
         graphs=tuple(graphs),
         tool_versions=tool_versions(_TOOLS),
-        provenance={"model": source.name, "checkpoint_sha256": source.checkpoint_sha256, "opset": options.opset},
+        provenance=provenance,
         confidence=source.confidence,
     )
 

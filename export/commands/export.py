@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emf.export.artifact import DEFAULT_SEGMENTS, ExportOptions, export_artifact
+from emf.export.artifact import DEFAULT_SEGMENTS, ExportOptions, check_cache, export_artifact
 from emf.export.graphs.cache_format import CACHE_DTYPES
+from emf.export.lengths import Lengths
 from emf.export.model import load_model
+from emf.export.model_config import MAX_LENGTH
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.reference import ReferenceStep
 from emf.export.parity.verification import Drift, Tie, Verification, as_document
@@ -72,6 +74,14 @@ def make_parser() -> CommandParser:
     model.add_argument(
         "--frontend", choices=FRONTENDS, help="Make this the artifact's default frontend. Default: the model's own."
     )
+    for flag, unit in (
+        ("--segment-length", "feature frames in a segment"),
+        ("--right-context", "feature frames ahead of a segment"),
+        ("--left-context", "encoder frames behind a segment"),
+    ):
+        model.add_argument(
+            flag, type=bounded(int, 0, MAX_LENGTH), help=f"Take so many {unit}. Default: as the model was trained."
+        )
     graphs = parser.add_argument_group("graphs")
     graphs.add_argument(
         "--backends",
@@ -103,8 +113,8 @@ def make_parser() -> CommandParser:
         "--cache",
         choices=tuple(CACHE_DTYPES),
         default="float32",
-        help="Keep keys and values between two steps like this; int8 is a quarter of the memory, and its scales come from "
-        "the weights, so that nothing can be clipped. Default: float32.",
+        help="Keep keys and values between two steps like this; int8 is a quarter of the memory, its scales come from "
+        "the weights, and nothing can be clipped. Default: float32.",
     )
     check.add_argument(
         "--verify-seconds",
@@ -125,7 +135,9 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
 
 def _work(options: argparse.Namespace) -> Outcome:
     check_replaceable(options.out, options.force)
-    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
+    lengths = Lengths(options.segment_length, options.right_context, options.left_context)
+    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend, lengths)
+    check_cache(source.geometry, options.cache)
     files = options.verify_audio or demo_files()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
     manifest, verification = export_artifact(
