@@ -19,6 +19,7 @@ class StreamingAttention(nn.Module):
     Attributes:
         keys: the format that keys are cached in, of shape (heads, 1, d / heads).
         values: the same of values.
+        rounds: whether what is kept is not exactly what was computed.
     """
 
     factors: Tensor
@@ -42,6 +43,7 @@ class StreamingAttention(nn.Module):
         self.projection.bias = nn.Parameter(torch.cat([query.bias * scale, key_value.bias]))
         self.out_proj = attention.out_proj
         self.keys, self.values = (CacheFormat(cache, part) for part in bound.split(self.num_heads))
+        self.rounds = self.keys.dtype != torch.float32
         self.register_buffer("factors", torch.cat([self.keys.scale, self.keys.inverse, self.values.inverse]))
 
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,11 +56,11 @@ class StreamingAttention(nn.Module):
         query, key_value = heads.split([self.num_heads, 2 * self.num_heads], dim=1)
         return query, key_value
 
-    def joined(self, cache: tuple[Tensor, Tensor] | None, new: Tensor, exact: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each (n, heads, t, d / heads): of the cache, of what will be kept, and of what will not."""
+    def joined(self, cache: tuple[Tensor, Tensor] | None, kept: Tensor, exact: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (n, heads, t, d / heads): those of the cache, new ones that are kept, and others."""
         olds = ([], []) if cache is None else ([cache[0]], [cache[1]])
-        news, others = new.chunk(2, dim=1), exact.chunk(2, dim=1)
-        keys, values = (self.keys.joined(olds[i], news[i], others[i], dim=2) for i in range(2))
+        news, others = kept.chunk(2, dim=1), exact.chunk(2, dim=1)
+        keys, values = (self.keys.joined([*olds[i], news[i]], others[i], dim=2) for i in range(2))
         return keys, values
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -50,8 +50,7 @@ class CacheFormat(nn.Module):
 
     Attributes:
         dtype: element type of what is kept.
-        scaled: whether what is kept are whole numbers of units, to which new entries are rounded before they are used;
-            else units are one, and only what is cached is rounded.
+        scaled: whether what is kept are whole numbers of units; else units are one.
         scale: of each channel, the shape of `bound`, where `scaled`.
     """
 
@@ -75,31 +74,23 @@ class CacheFormat(nn.Module):
         return values * self.inverse if self.scaled else values
 
     def kept(self, units: Tensor) -> Tensor:
-        """Units as they are kept; those that are already stay.
+        """Units as they are kept.
 
         Nothing is out of bounds in float32; the arithmetic of a quantized graph may stray a little beyond.
         """
-        if self.scaled and units.dtype != self.dtype:
+        if self.scaled:
             units = units.round().clamp(-_MOST_UNITS, _MOST_UNITS)
         return units if units.dtype == self.dtype else units.to(self.dtype)
 
-    def joined(self, cached: Sequence[Tensor], new: Tensor, exact: Tensor, dim: int) -> Tensor:
-        """What is cached, what will be, and what is only seen now, along an axis, in units of floating point.
+    def joined(self, kept: Sequence[Tensor], exact: Tensor, dim: int) -> Tensor:
+        """What is kept and then what is not, along an axis, in units: joined as kept, converted once.
 
-        Whole numbers are joined as such and converted once. Halves are not: OpenVINO leaves out a conversion to float16
-        and back, so that new entries are as they are in all engines.
-
-        Args:
-            cached: as it is kept, or nothing.
-            new: as it is kept if `scaled`, else exact.
-            exact: units.
-            dim: axis.
+        OpenVINO leaves out a conversion to float16 and back, so that only there new entries are not rounded before they
+        come from the cache.
         """
-        if self.scaled:
-            parts = [torch.cat([*cached, new], dim=dim).to(exact.dtype)]
-        else:
-            parts = [*(part.to(new.dtype) for part in cached), new]
-        return torch.cat([*parts, exact] if exact.shape[dim] else parts, dim=dim)
+        if self.dtype != torch.float32:
+            kept = [torch.cat(list(kept), dim=dim).to(exact.dtype)]
+        return torch.cat([*kept, exact] if exact.shape[dim] else list(kept), dim=dim)
 
     def values(self, units: Tensor) -> Tensor:
         """The values of units; also what turns a query so that it fits keys in units."""

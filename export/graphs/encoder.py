@@ -24,8 +24,8 @@ class EncoderGraph(nn.Module):
     the tensors of `EncoderStates`.
     Outputs: `encoding` (n, N * frames, encoding_dim) and `new_` of every state; the rings' hold only the new entries,
     of a pass perhaps more than the ring: then the last ones count. The cache may be kept in float16 or int8 (see
-    `CacheFormat`); arithmetic is float32 all the same. In int8 a segment's own frames are attended to as they will be
-    kept, so that a pass gives what steps give; right contexts and memories, whose keys are not kept, stay exact.
+    `CacheFormat`); arithmetic is float32 all the same. Then a segment's own frames are attended to as they will be kept,
+    so that a pass gives what steps give; right contexts and memories, whose keys are not kept, stay exact.
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer` and `forward`.
     """
 
@@ -98,12 +98,9 @@ class EncoderGraph(nn.Module):
             rows = torch.cat([normed, self._means(normed, segments), *memories], dim=1)
         query, key_value = attention.heads(rows)
         end = segments * frames
-        # What is kept exactly stays in one piece with the right context, which is not kept.
-        own = end if attention.keys.scaled else length
-        new = key_value[:, :, :own]
-        if attention.keys.scaled:
-            new = attention.keys.kept(new)
-        keys, values = attention.joined(cache, new, key_value[:, :, own:length])
+        own = end if attention.rounds else length  # what is not rounded is kept in one piece with what is not kept
+        kept = attention.keys.kept(key_value[:, :, :own])
+        keys, values = attention.joined(cache, kept, key_value[:, :, own:length])
         output = x
         if memories is not None:
             # The summaries, which become the next layer's memories, attend to everything but memory.
@@ -117,7 +114,7 @@ class EncoderGraph(nn.Module):
         x = attention.attend(query[:, :, :length], keys, values, masks.of_rows).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
         left = self.geometry.left_context_length
-        new_cache = attention.keys.kept(new[:, :, end - left if frames > left else 0 : end])
+        new_cache = kept[:, :, end - left if frames > left else 0 : end]
         if memories is None:
             return x, new_cache, x
         return x, new_cache, torch.tanh(output) if attention.tanh_on_mem else torch.clamp(output, min=-10, max=10)

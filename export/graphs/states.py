@@ -158,6 +158,13 @@ class EncoderStates:
         values: FloatArray = (self.cache.values(found) if name == CACHE else found).numpy()
         return values
 
+    def by_layer(self, kept: Array) -> list[Tensor]:
+        """What each layer keeps of a stream's segment, (frames, channels), from the graph's output of the cache.
+
+        Channels are those of `emb_to_key_value`: keys of all heads, then values.
+        """
+        return [layer.permute(1, 0, 2).flatten(1) for layer in torch.from_numpy(kept)[0].chunk(self._num_layers)]
+
     def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
         """torchaudio's state of a batch of 1 in this layout, oldest entries first, float32.
 

@@ -118,7 +118,7 @@ class Reference:
                 exact = self.extract_exactly(window)[: self.source.geometry.step_length]
                 length, before = torch.tensor([len(features)]), hypotheses
                 if self.rounded is not None and self.lead is not None:
-                    self.rounded.go_on_from(self.lead(features.numpy()))
+                    self.rounded.go_on_from(self.states.by_layer(self.lead(features.numpy())))
                 with torch.inference_mode():
                     hypotheses, state = self.decoder.infer(features, length, self.beam_width, state, hypotheses)
                 states, encoding = self.states.of_torchaudio(state), captured[0][0].numpy()
@@ -140,7 +140,7 @@ class EncoderChain:
     def step(self, step: ReferenceStep, kept: Array) -> ReferenceStep:
         """The chunk of `step` as it is computed from what a backend kept of it and of those before."""
         assert self._rounded is not None
-        self._rounded.go_on_from(kept)
+        self._rounded.go_on_from(self._states.by_layer(kept))
         features = torch.from_numpy(step.features)[None]
         with torch.inference_mode():
             length = torch.tensor([features.shape[1]])

@@ -112,7 +112,8 @@ class PassRollout:
         found = self.transducer.encode_segments(np.stack([one.features for one in self._steps])[None], [self._state])
         found.commit()
         if self._chain is not None:
-            kept = np.split(found.blocks[0][1][f"new_{CACHE}"], count, axis=2)
+            (axis,) = (tensor.axis for tensor in self._states.tensors if tensor.name == CACHE)
+            kept = np.split(found.blocks[0][1][f"new_{CACHE}"], count, axis=axis)
             self._steps = [self._chain.step(*pair) for pair in zip(self._steps, kept, strict=True)]
         for one, encoding in zip(self._steps[:-1], found.encodings[0], strict=False):
             self.deviations.compare("encoder.encoding", encoding, one.encoding, place)

@@ -1,4 +1,4 @@
-"""torchaudio's model with its cached keys and values rounded to whole units, as a `CacheFormat` keeps them.
+"""torchaudio's model with what its encoder caches rounded to whole units, as a `CacheFormat` keeps it.
 
 Two computations that agree to the last bits but one may still round a value at the border of two to either side, and
 differ by a whole unit from there on. So the model can be told what a backend kept: it goes on from that, and the check
@@ -6,59 +6,85 @@ is that everything kept is a right rounding of what PyTorch computes.
 """
 
 import copy
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from emf.export.graphs.cache_format import CacheFormat, key_value_bound
-from emf.runtime.arrays import Array
+
+
+class Cached(NamedTuple):
+    """What a layer caches of its normalised rows.
+
+    Attributes:
+        of_rows: what is cached, (..., channels), of rows (..., d).
+        key_value: keys and values, (..., 2 * d), of what is cached.
+        bound: the greatest magnitude of each channel.
+    """
+
+    of_rows: Callable[[Tensor], Tensor]
+    key_value: Callable[[Tensor], Tensor]
+    bound: Tensor
+
+
+def keys_and_values(layer: Any) -> Cached:
+    """Keys and values themselves are cached."""
+    return Cached(layer.attention.emb_to_key_value, lambda cached: cached, key_value_bound(layer).flatten())
 
 
 class _RoundedKeyValue(nn.Module):
-    """`emb_to_key_value` of a layer, its output rounded for a segment's frames, which stand last among the rows."""
+    """`emb_to_key_value` of a layer, rounded for a segment's frames, which stand last among the rows."""
 
-    def __init__(self, layer: Any, cache: str, frames: int) -> None:
+    def __init__(self, exact: nn.Module, cached: Cached, cache: str, frames: int) -> None:
         super().__init__()
         self.given: Tensor | None = None
         self.excess, self.num_other_side, self.num_kept = 0.0, 0, 0
-        self._linear, self._frames = layer.attention.emb_to_key_value, frames
-        self._format = CacheFormat(cache, key_value_bound(layer).flatten())
+        self._exact, self._cached, self._frames = exact, cached, frames
+        self._format = CacheFormat(cache, cached.bound)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Keys and values of rows (memory, right context, segment), of shape (rows, 1, 2 * d)."""
-        exact: Tensor = self._linear(rows)
-        first, last = exact[: -self._frames], exact[-self._frames :, 0]
+        exact: Tensor = self._exact(rows)
+        last = self._cached.of_rows(rows[-self._frames :, 0])
         nearest = self._format.kept(self._format.units(last)).to(last.dtype)
         units = nearest if self.given is None else self.given.to(last.dtype)
         values = self._format.values(units)
-        apart = (values - last).abs() - self._format.scale / 2
-        self.excess = float(apart.max().clamp_min(0.0))
+        self.excess = float(((values - last).abs() - self._format.scale / 2).max().clamp_min(0.0))
         self.num_other_side += int((units != nearest).sum())
         self.num_kept += units.numel()
-        return torch.cat([first, values[:, None]])
+        return torch.cat([exact[: -self._frames], self._cached.key_value(values)[:, None]])
 
 
 class RoundedModel:
-    """A torchaudio `RNNT` that keeps its cache in a format; the weights are those of the original.
+    """A torchaudio `RNNT` that caches whole units; the weights are those of the original.
 
     Attributes:
         rnnt: the model.
     """
 
-    def __init__(self, rnnt: Any, cache: str, frames: int) -> None:
-        """Take the original, the format's name, and the frames of a segment."""
+    def __init__(self, rnnt: Any, cache: str, frames: int, cached: Callable[[Any], Cached] = keys_and_values) -> None:
+        """Take the original.
+
+        Args:
+            rnnt: the original.
+            cache: name of the format.
+            frames: of a segment.
+            cached: what each layer caches.
+        """
         self.rnnt = copy.deepcopy(rnnt, {id(tensor): tensor for tensor in (*rnnt.parameters(), *rnnt.buffers())})
-        layers = self.rnnt.transcriber.transformer.emformer_layers
-        self._modules = [_RoundedKeyValue(layer, cache, frames).eval() for layer in layers]
-        for layer, module in zip(layers, self._modules, strict=True):
+        self._modules = []
+        for layer in self.rnnt.transcriber.transformer.emformer_layers:
+            exact = layer.attention.emb_to_key_value
+            module = _RoundedKeyValue(exact, cached(layer), cache, frames).eval()
+            self._modules.append(module)
             layer.attention.emb_to_key_value = module
 
-    def go_on_from(self, kept: Array) -> None:
-        """Take what a backend kept of the next segment, `new_attention_cache` of `EncoderStates`, for its roundings."""
-        layers = torch.from_numpy(kept)[0].chunk(len(self._modules))
-        for module, layer in zip(self._modules, layers, strict=True):
-            module.given = layer.permute(1, 0, 2).flatten(1)
+    def go_on_from(self, kept: Sequence[Tensor]) -> None:
+        """Take what a backend kept of the next segment for the roundings; see `EncoderStates.by_layer`."""
+        for module, given in zip(self._modules, kept, strict=True):
+            module.given = given
 
     @property
     def excess(self) -> float:
