@@ -24,8 +24,8 @@ class EncoderGraph(nn.Module):
     the tensors of `EncoderStates`.
     Outputs: `encoding` (n, N * frames, encoding_dim) and `new_` of every state; the rings' hold only the new entries,
     of a pass perhaps more than the ring: then the last ones count. The cache may be kept in float16 or int8 (see
-    `CacheFormat`); arithmetic is float32 all the same. Then a segment's own frames are attended to as they will be kept,
-    so that a pass gives what steps give; right contexts and memories, whose keys are not kept, stay exact.
+    `CacheFormat`); arithmetic is float32 all the same. Then a segment's own frames are attended to as they will be
+    kept, so that a pass gives what steps give; right contexts and memories, whose keys are not kept, stay exact.
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer` and `forward`.
     """
 
