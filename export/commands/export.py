@@ -184,7 +184,7 @@ def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification, st
             f"{' but those below' if check.ties else ''}, scores within {check.score_error:.1e}",
             *map(_describe_tie, check.ties),
             *([_describe_drift(check.drift)] if check.drift else []),
-            f"a stream keeps {state_bytes / 2**20:.2f} MiB between steps",
+            f"a stream keeps {state_bytes / 2**20:.2f} MiB between steps, which is most of its snapshot",
             f"artifact: {artifact}",
         ]
     )

@@ -74,7 +74,7 @@ class RoundedModel:
             cached: what each layer caches.
         """
         self.rnnt = copy.deepcopy(rnnt, {id(tensor): tensor for tensor in (*rnnt.parameters(), *rnnt.buffers())})
-        self._modules = []
+        self._modules: list[_RoundedKeyValue] = []
         for layer in self.rnnt.transcriber.transformer.emformer_layers:
             exact = layer.attention.emb_to_key_value
             module = _RoundedKeyValue(exact, cached(layer), cache, frames).eval()

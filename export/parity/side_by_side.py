@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -83,9 +84,11 @@ class SideBySide:
             FeatureRollout(t, Deviations(t.variant.backend, self.atol), self._follower(t), reference.states)
             for t in transducers
         ]
-        followers = [*rollouts, *(one for rollout in rollouts for one in self._passes(rollout, reference))]
         shared = reference.rounded is None
         waveforms = [self._waveform(t) for t in transducers] if from_waveform and shared else []
+        followers: list[FeatureRollout | PassRollout | WaveformRollout] = [*rollouts, *waveforms]
+        for rollout in rollouts:
+            followers += self._passes(rollout, reference)
         if not shared:
             reference.lead = rollouts[0].lead
         extractor, buffer = WindowedFeatures(self.manifest.frontend, self.manifest.geometry), self._buffer()
@@ -95,7 +98,7 @@ class SideBySide:
             features = extractor.extract(buffer, index)
             for rollout in rollouts:
                 rollout.deviations.compare("features", features, last.exact_features, f"chunk {index}")
-            for one in (*followers, *waveforms):
+            for one in followers:
                 one.follow(last, index)
             encodings.append(last.encoding)
         tokens = _tokens(last)
@@ -107,10 +110,9 @@ class SideBySide:
         if from_waveform and not shared:
             waveforms = [self._led_by_waveform(transducers[0])]
         borders = (0, 0) if reference.rounded is None else reference.rounded.borders
-        searches = [one.beams for one in waveforms] or [None] * len(rollouts)
         return [
-            Side(rollout.deviations, rollout.beams, beams, tokens, np.stack(encodings), borders)
-            for rollout, beams in zip(rollouts, searches, strict=True)
+            Side(rollout.deviations, rollout.beams, waveform and waveform.beams, tokens, np.stack(encodings), borders)
+            for rollout, waveform in zip_longest(rollouts, waveforms)
         ]
 
     def drift(self, sides: Sequence[Side]) -> Drift:
