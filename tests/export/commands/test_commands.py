@@ -124,7 +124,6 @@ def test_other_lengths_and_an_int8_cache(capsys: pytest.CaptureFixture[str], fil
         (("--segment-length", "0"), "expected a --segment-length of at least 4 feature frames, found 0"),
         (("--right-context", "3"), "expected a --right-context that is a multiple of the model's 4"),
         (("--left-context", "3", "--cache", "int8"), "expected a left context of at least a segment"),
-        (("--left-context", "-1"), "--left-context"),
     ],
 )
 def test_lengths_that_do_not_fit_take_one_line(
