@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,16 @@ def state_layout(graph: GraphSpec) -> StateLayout:
     return tuple(StateTensor(spec, inputs[spec.input], outputs[spec.output]) for spec in graph.states)
 
 
+def bytes_a_stream(encoder: GraphSpec) -> int:
+    """Bytes that a stream keeps between two steps for its encoder."""
+    return sum(state.zeros().nbytes for state in state_layout(encoder))
+
+
+def _converts(given: np.dtype[Any], kept: np.dtype[Any]) -> bool:
+    """Whether numbers of a type mean the same in another. Whole numbers of 8 bits count units of a scale."""
+    return given == kept or given.kind == kept.kind == "f"
+
+
 @dataclass(slots=True)
 class EncoderState:
     """The encoder's state of one stream. The stream that owns it is the only one to change it.
@@ -90,7 +101,7 @@ class EncoderState:
         restored = cls.initial(layout)
         for state in layout:
             target, source = restored.arrays[state.name], arrays.get(state.name)
-            if source is None or source.shape != target.shape or source.dtype.kind != target.dtype.kind:
+            if source is None or source.shape != target.shape or not _converts(source.dtype, target.dtype):
                 found = "none" if source is None else f"{source.dtype} of shape {source.shape}"
                 raise ValueError(f"{state.name}: expected {target.dtype} of shape {target.shape}, found {found}")
             if not np.isfinite(source).all():
