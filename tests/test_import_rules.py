@@ -23,7 +23,7 @@ ORDER = (
     {"runtime.inference"},
     {"runtime.recognition"},
     {"runtime.engine", "runtime.speech"},
-    {"runtime.measure"},
+    {"runtime.corpus", "runtime.measure"},
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load"},
     {"serve.access", "serve.session"},
