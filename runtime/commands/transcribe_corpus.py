@@ -118,7 +118,9 @@ def _choose(options: argparse.Namespace) -> Workers:
     if options.cluster is not None:
         from emf.runtime.corpus.ray_cluster import RayCluster
 
-        return RayCluster(options.cluster.removeprefix(f"{_RAY}:"), options.workers, options.send_audio).transcribe
+        address = options.cluster.removeprefix(_RAY).removeprefix(":") or None
+        workers = None if options.workers == _AUTO else options.workers
+        return RayCluster(address, workers, options.send_audio).transcribe
     workers = available_processors() if options.workers == _AUTO else options.workers or 1
     return transcribe_here if workers == 1 else partial(transcribe_in_processes, num_processes=workers)
 

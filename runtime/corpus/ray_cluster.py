@@ -1,0 +1,163 @@
+"""A corpus transcribed by a Ray cluster: Ray Data over the machines, each actor with a recognizer of its own.
+
+Source: Ray Data 2.60, `Dataset.map_batches` with a class. Nothing else imports Ray.
+"""
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emf.runtime.audio.sound_files import decode_sound
+from emf.runtime.corpus.job import Item, Job, Outcome
+from emf.runtime.errors import EmfError, MissingDependency
+from emf.runtime.speech.transcription import Blocks
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use
+
+try:
+    import ray
+    import ray.data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as error:
+    raise MissingDependency.of("--cluster ray", "ray", "ray") from error
+
+Columns = dict[str, Any]
+"""Of a batch of rows, as Ray Data passes them: an array a column."""
+
+_BLOCKS_PER_WIDTH = 2
+_TRIES = 2
+
+
+class Transcriber:
+    """The actor: a recognizer, and batches of recordings for it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._recognizer = job.open()
+
+    def __call__(self, batch: Columns) -> Columns:
+        """What came of a batch: the recordings' numbers, and their documents as JSON."""
+        paths = [Path(os.fsdecode(path)) for path in batch["path"]]
+        items = [Item(int(number), path) for number, path in zip(batch["number"], paths, strict=True)]
+        sounds = batch.get("sound", [None] * len(items))
+        recordings = [(item, self._read(item, sound)) for item, sound in zip(items, sounds, strict=True)]
+        outcomes = list(self._job.transcribe(self._recognizer, recordings))
+        return {
+            "number": np.array([outcome.number for outcome in outcomes]),
+            "document": np.array([json.dumps(outcome.document) for outcome in outcomes], object),
+        }
+
+    def _read(self, item: Item, sound: bytes | None) -> Blocks:
+        if sound is None:
+            return self._job.read(item.path)
+        return decode_sound(BytesIO(sound), item.path, self._job.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """Where to find the cluster, and how to use it.
+
+    Attributes:
+        address: of the cluster; `None` takes the one that runs here, or begins one of this machine alone.
+        num_workers: actors; `None` takes as many as the processors of the cluster have room for.
+        send_audio: whether this machine reads the recordings and sends them.
+    """
+
+    address: str | None = None
+    num_workers: int | None = None
+    send_audio: bool = False
+
+    def transcribe(self, job: Job, items: Sequence[Item]) -> Generator[Sequence[Outcome], None, None]:
+        """Transcribe the items with actors of the cluster.
+
+        The work of an actor or a machine that is lost is done again by others. What is then still missing is tried
+        once more, a recording at a time, and then given up.
+
+        Raises:
+            EmfError: there is no such cluster, or an actor cannot open the model.
+        """
+        job = job if job.decoding.options.num_threads else job.with_threads(1)
+        left = {item.number: item for item in items}
+        with _connected(self.address):
+            for size in (job.width * _BLOCKS_PER_WIDTH, 1):
+                for batch in self._run(job, list(left.values()), size) if left else ():
+                    outcomes = list(_outcomes(batch))
+                    for outcome in outcomes:
+                        left.pop(outcome.number, None)
+                    yield outcomes
+        yield [
+            Outcome.failed(item, f"{item.path}: its process or machine was lost, {_TRIES} times")
+            for item in left.values()
+        ]
+
+    def _run(self, job: Job, items: Sequence[Item], size: int) -> Iterator[Columns]:
+        """Batches of what came of the items, `size` recordings each, as they are done."""
+        threads = job.decoding.options.threads
+        most = self.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        most = min(most, -(-len(items) // size))
+        rows = [{"number": item.number, "path": os.fsencode(item.path)} for item in items]
+        data = ray.data.from_items(rows, override_num_blocks=-(-len(items) // size))
+        if self.send_audio:
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            data = data.map_batches(_with_sounds, batch_size=None, num_cpus=0, scheduling_strategy=here)
+        data = data.map_batches(
+            Transcriber,
+            fn_constructor_args=(job,),
+            batch_size=None,
+            concurrency=(1, most, most),
+            num_cpus=threads,
+            max_restarts=-1,
+            max_task_retries=_TRIES - 1,
+        )
+        return iter(data.iter_batches(batch_size=None, prefetch_batches=0))
+
+
+def _outcomes(batch: Columns) -> Iterator[Outcome]:
+    for number, document in zip(batch["number"], batch["document"], strict=True):
+        yield Outcome(int(number), json.loads(document))
+
+
+def _with_sounds(batch: Columns) -> Columns:
+    """Read the recordings of a batch, whatever they hold; one that cannot be read is left to the actor's own error."""
+    return {**batch, "sound": np.array([_content(Path(os.fsdecode(path))) for path in batch["path"]], object)}
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Be a driver of the cluster for a while; Ray says nothing but errors meanwhile."""
+    quiet = logging.getLogger("ray")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_errored_blocks = -1
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        yield
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise EmfError(f"the cluster {address or 'of this machine'} failed: {_cause(error)}") from error
+    finally:
+        ray.shutdown()
+        quiet.setLevel(level)
+
+
+def _cause(error: BaseException) -> str:
+    """The first cause of an error, in a line."""
+    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
+        error = cause
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
