@@ -66,7 +66,8 @@ def simulate(cost: StepCost, machine: Machine, streams: int, interval: float, se
     )
     workers = [_Worker() for _ in range(machine.workers)]
     ends: list[tuple[float, int]] = []
-    front_is_free, lags = 0.0, []
+    front_is_free = 0.0
+    lags: list[float] = []
 
     def begin(number: int, now: float) -> None:
         worker = workers[number]

@@ -94,13 +94,13 @@ def work_on_corpus(options: argparse.Namespace, output: Output, read_references:
         options.channel,
         options.batch_size,
     )
-    source = source_of(job)
+    source, workers = source_of(job), _choose(options)
     with Journal.open(options.out, source, options.retry_failed) as journal:
         before = journal.tally.rows
         num_waiting = len(waiting_items(utterances, journal.done))
         bar = tqdm(total=num_waiting, desc="transcribing", unit="file", disable=None, leave=False, file=sys.stderr)
         with bar:
-            done = transcribe_corpus(job, utterances, journal, _choose(options), partial(_show, bar))
+            done = transcribe_corpus(job, utterances, journal, workers, partial(_show, bar))
         if options.json:
             output.document(_document(options, source.id, journal.tally, before, done))
         else:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -25,7 +26,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use
 try:
     import ray
     import ray.data
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    from ray.util.annotations import RayDeprecationWarning
 except ImportError as error:
     raise MissingDependency.of("--cluster ray", "ray", "ray") from error
 
@@ -34,6 +35,7 @@ Columns = dict[str, Any]
 
 _BLOCKS_PER_WIDTH = 2
 _TRIES = 2
+_NODE_LABEL = "ray.io/node-id"
 
 
 class Transcriber:
@@ -103,21 +105,24 @@ class RayCluster:
         threads = job.decoding.options.threads
         most = self.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
         most = min(most, -(-len(items) // size))
+        actors = ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
         rows = [{"number": item.number, "path": os.fsencode(item.path)} for item in items]
-        data = ray.data.from_items(rows, override_num_blocks=-(-len(items) // size))
-        if self.send_audio:
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            data = data.map_batches(_with_sounds, batch_size=None, num_cpus=0, scheduling_strategy=here)
-        data = data.map_batches(
-            Transcriber,
-            fn_constructor_args=(job,),
-            batch_size=None,
-            concurrency=(1, most, most),
-            num_cpus=threads,
-            max_restarts=-1,
-            max_task_retries=_TRIES - 1,
-        )
-        return iter(data.iter_batches(batch_size=None, prefetch_batches=0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RayDeprecationWarning)  # retries have no other name yet
+            data = ray.data.from_items(rows, override_num_blocks=-(-len(items) // size))
+            if self.send_audio:
+                here = {_NODE_LABEL: ray.get_runtime_context().get_node_id()}
+                data = data.map_batches(_with_sounds, batch_size=None, num_cpus=0, label_selector=here)
+            data = data.map_batches(
+                Transcriber,
+                fn_constructor_args=(job,),
+                batch_size=None,
+                compute=actors,
+                num_cpus=threads,
+                max_restarts=-1,
+                max_task_retries=_TRIES - 1,
+            )
+            yield from data.iter_batches(batch_size=None, prefetch_batches=0)
 
 
 def _outcomes(batch: Columns) -> Iterator[Outcome]:
@@ -140,20 +145,19 @@ def _content(path: Path) -> bytes | None:
 @contextlib.contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     """Be a driver of the cluster for a while; Ray says nothing but errors meanwhile."""
-    quiet = logging.getLogger("ray")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
+    quiet = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = -1
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         yield
     except (ConnectionError, ray.exceptions.RayError) as error:
         raise EmfError(f"the cluster {address or 'of this machine'} failed: {_cause(error)}") from error
     finally:
         ray.shutdown()
-        quiet.setLevel(level)
+        logging.disable(quiet)
 
 
 def _cause(error: BaseException) -> str:

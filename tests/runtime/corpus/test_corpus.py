@@ -77,7 +77,18 @@ def test_killed_and_repeated_each_row_is_written_once(
     tiny_artifact: Path, corpus: Path, tmp_path: Path, workers: str
 ) -> None:
     out = tmp_path / "rows.jsonl"
-    arguments = [tiny_artifact, corpus, "--out", out, "--workers", workers, "--batch-size", "2", "--num-threads", "1"]
+    arguments: list[str | bytes | Path] = [
+        tiny_artifact,
+        corpus,
+        "--out",
+        out,
+        "--workers",
+        workers,
+        "--batch-size",
+        "2",
+        "--num-threads",
+        "1",
+    ]
     for kept in (3, 12):
         process = start("emf-transcribe", *arguments)
         deadline = time.monotonic() + 60
