@@ -96,7 +96,7 @@ class RayCluster:
                         left.pop(outcome.number, None)
                     yield outcomes
         yield [
-            Outcome.failed(item, f"{item.path}: its process or machine was lost, {_TRIES} times")
+            Outcome.failed(item, f"{item.path}: no actor gave a result, however often it was tried; see Ray's log")
             for item in left.values()
         ]
 
