@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from multiprocessing.synchronize import Barrier
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,49 +32,57 @@ from emf.runtime.measure.bandwidth import measure_bandwidth
 from emf.runtime.measure.floor import ChunkWork
 from emf.runtime.recognition.options import RecognizerOptions
 
-KINDS = ((1, 1), (2, 1), (1, 2))
-"""Processes, and threads of each."""
-STREAMS = (1, 8, 16, 32)
-STEPS, WARM_UP_STEPS = 16, 4
+STREAMS = (1, 8, 16, 24)
+ROUNDS, STEPS, WARM_UP_STEPS = 3, 9, 2
 CORES = (2, 8, 32, 96)
 BANDWIDTHS = (5, 10, 20, 40, 80, 160, 320)
 GIGA = 1e9
 
 
-def time_steps(options: dict[str, Any], cores: Sequence[int], barrier: Barrier) -> list[tuple[int, float]]:
-    """Median seconds of a step for each number of streams; all processes go from one to the next together."""
+def time_steps(options: dict[str, Any], cores: Sequence[int], connection: "Connection[Any, Any]") -> None:
+    """A worker: for every number of streams that comes, the median seconds of a step go back."""
     os.sched_setaffinity(0, cores)
     recognizer = Recognizer.load(**options, num_threads=len(cores))
-    audio = np.random.default_rng(0).normal(0.0, 0.05, 10 * recognizer.sample_rate).astype(np.float32)
-    found = []
-    for count in STREAMS:
+    audio = np.random.default_rng(0).normal(0.0, 0.05, 5 * recognizer.sample_rate).astype(np.float32)
+    connection.send(None)
+    while (count := connection.recv()) is not None:
         streams = [recognizer.create_stream() for _ in range(count)]
         for stream in streams:
             stream.accept_waveform(recognizer.sample_rate, audio)
-        barrier.wait()
         seconds = []
         for _ in range(STEPS):
             begin = time.perf_counter()
             recognizer.decode_streams(streams)
             seconds.append(time.perf_counter() - begin)
-        found.append((count, median(seconds[WARM_UP_STEPS:])))
-        barrier.wait()
-    return found
+        connection.send(median(seconds[WARM_UP_STEPS:]))
 
 
 def measure(options: dict[str, Any]) -> list[Measured]:
-    """Steps of every kind of workers; they need two processors."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    spawn, measured = multiprocessing.get_context("spawn"), []
-    for processes, threads in KINDS:
-        with spawn.Manager() as manager, spawn.Pool(processes) as pool:
-            barrier = manager.Barrier(processes)
-            shares = [cores[threads * place : threads * (place + 1)] for place in range(processes)]
-            tables = pool.starmap(time_steps, [(options, share, barrier) for share in shares], chunksize=1)
-        for rows in zip(*tables, strict=True):
-            count = rows[0][0]
-            measured.append(Measured(processes, threads, count, max(seconds for _, seconds in rows)))
-    return measured
+    """Steps of every kind of workers, which need two processors: of several rounds in turns the best, for each kind."""
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    spawn = multiprocessing.get_context("spawn")
+    connections, processes = [], []
+    for cores in ((first,), (second,), (first, second)):
+        here, there = spawn.Pipe()
+        processes.append(spawn.Process(target=time_steps, args=(options, cores, there), daemon=True))
+        processes[-1].start()
+        connections.append(here)
+    for connection in connections:
+        connection.recv()
+    one, other, crew = connections
+    best: dict[tuple[int, int, int], float] = {}
+    for _ in range(ROUNDS):
+        for count in STREAMS:
+            for threads, workers in ((1, (one,)), (1, (one, other)), (2, (crew,))):
+                for worker in workers:
+                    worker.send(count)
+                seconds = max(worker.recv() for worker in workers)
+                key = len(workers), threads, count
+                best[key] = min(best.get(key, math.inf), seconds)
+    for connection, process in zip(connections, processes, strict=True):
+        connection.send(None)
+        process.join()
+    return [Measured(*key, seconds) for key, seconds in best.items()]
 
 
 def table(cost: StepCost, interval: float, deadline: float, front: float) -> list[dict[str, Any]]:
