@@ -1,6 +1,7 @@
 """emf-transcribe with --out: a corpus to a file of rows, by processes or by a cluster, taken up again where it was."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -122,6 +123,8 @@ def _choose(options: argparse.Namespace) -> Workers:
         workers = None if options.workers == _AUTO else options.workers
         return RayCluster(address, workers, options.send_audio).transcribe
     workers = available_processors() if options.workers == _AUTO else options.workers or 1
+    if workers > 1 and os.name == "nt":
+        raise UsageError("expected --workers 1 on Windows, whose processes take over no sockets; or use --cluster ray")
     return transcribe_here if workers == 1 else partial(transcribe_in_processes, num_processes=workers)
 
 
