@@ -20,7 +20,6 @@ from emf.runtime.corpus.tally import Tally
 from emf.runtime.errors import UsageError
 
 SOURCE_SUFFIX = ".source.json"
-_KINDS: dict[str, type | tuple[type, ...]] = {"path": str, "source": str}
 
 
 class Journal:
@@ -99,29 +98,24 @@ class Journal:
         for number, line in enumerate(self._lines(), start=1):
             if not line.endswith(b"\n"):
                 break
-            self._count(self._parse(line, number))
+            self._take(line, f"{self._path}, line {number}")
             whole += len(line)
         if whole < os.fstat(self._descriptor).st_size:
             os.ftruncate(self._descriptor, whole)
 
-    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+    def _take(self, line: bytes, where: str) -> None:
         try:
             row = json.loads(line)
-            sound = all(isinstance(row[name], kind) for name, kind in _KINDS.items())
-            Tally().add(row)
+            source = row["source"]
+            if source == self._source.id:
+                self._count(row)
         except (ValueError, TypeError, KeyError, AttributeError):
-            sound = False
-        if not sound:
+            raise UsageError(f"{where}: expected a row that emf-transcribe wrote; name another --out") from None
+        if source != self._source.id:
             raise UsageError(
-                f"{self._path}, line {number}: expected a row that emf-transcribe wrote; name another --out"
+                f"{where}: expected a row of the source {self._source.id}, found one of {source!r:.40}: another model or "
+                "other options; name another --out"
             )
-        if row["source"] != self._source.id:
-            raise UsageError(
-                f"{self._path}, line {number}: expected a row of the source {self._source.id}, found one of "
-                f"{row['source']}: another model or other options; name another --out"
-            )
-        found: dict[str, Any] = row
-        return found
 
     def _drop_failed(self) -> None:
         """Put a file without the rows of recordings that failed in the place of this one."""
