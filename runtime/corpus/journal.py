@@ -113,8 +113,8 @@ class Journal:
             raise UsageError(f"{where}: expected a row that emf-transcribe wrote; name another --out") from None
         if source != self._source.id:
             raise UsageError(
-                f"{where}: expected a row of the source {self._source.id}, found one of {source!r:.40}: another model or "
-                "other options; name another --out"
+                f"{where}: expected a row of the source {self._source.id}, found one of {source!r:.40}: another model "
+                "or other options; name another --out"
             )
 
     def _drop_failed(self) -> None:
