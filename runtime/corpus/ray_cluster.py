@@ -35,6 +35,7 @@ Columns = dict[str, Any]
 
 _BLOCKS_PER_WIDTH = 2
 _TRIES = 2
+_OWN = f"{EmfError.__module__}."
 _NODE_LABEL = "ray.io/node-id"
 
 
@@ -144,9 +145,9 @@ def _content(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def _connected(address: str | None) -> Iterator[None]:
-    """Be a driver of the cluster for a while; Ray says nothing but errors meanwhile."""
+    """Be a driver of the cluster for a while; Ray's loggers say nothing meanwhile."""
     quiet = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)  # what matters comes as an exception
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = -1
@@ -161,7 +162,7 @@ def _connected(address: str | None) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """The first cause of an error, in a line."""
-    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
-        error = cause
-    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    """What went wrong, in a line: an error of this project that a traceback of Ray ends in, or its last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    own = [line.removeprefix(_OWN).partition(": ")[2] for line in lines if line.startswith(_OWN)]
+    return [type(error).__name__, *lines, *own][-1]
