@@ -106,7 +106,10 @@ class RayCluster:
         threads = job.decoding.options.threads
         most = self.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
         most = min(most, -(-len(items) // size))
-        actors = ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most)
+        at_hand = 1 if size == 1 else None  # a recording that kills its actor takes no other one along
+        actors = ray.data.ActorPoolStrategy(
+            min_size=1, max_size=most, initial_size=most, max_tasks_in_flight_per_actor=at_hand
+        )
         rows = [{"number": item.number, "path": os.fsencode(item.path)} for item in items]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RayDeprecationWarning)  # retries have no other name yet
