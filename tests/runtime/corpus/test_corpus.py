@@ -143,11 +143,11 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def busy_run(artifact: Path, folder: Path, out: Path, *flags: str) -> "subprocess.Popen[bytes]":
+def busy_run(artifact: Path, folder: Path, out: Path, seconds: float = 40.0) -> "subprocess.Popen[bytes]":
     """A run of two workers that has written some rows, and has long recordings before it."""
     for index in range(8):
-        soundfile.write(folder / f"{index}.wav", speech_like(40.0 if index > 3 else 0.3, seed=index), SAMPLE_RATE)
-    process = start("emf-transcribe", artifact, folder, "--out", out, "--workers", "2", "--batch-size", "2", *flags)
+        soundfile.write(folder / f"{index}.wav", speech_like(seconds if index > 3 else 0.3, seed=index), SAMPLE_RATE)
+    process = start("emf-transcribe", artifact, folder, "--out", out, "--workers", "2", "--batch-size", "2")
     deadline = time.monotonic() + 60
     while not out.exists() or out.read_bytes().count(b"\n") < 3:
         assert process.poll() is None and time.monotonic() < deadline
@@ -174,7 +174,7 @@ def test_a_second_writer_and_an_interrupt(
 def test_a_worker_that_is_killed_is_replaced(tiny_artifact: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "audio", tmp_path / "rows.jsonl"
     folder.mkdir()
-    process = busy_run(tiny_artifact, folder, out, "--decoding-method", "greedy")
+    process = busy_run(tiny_artifact, folder, out, 12.0)
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (0, b"")
