@@ -5,14 +5,14 @@ ARTIFACT := artifacts/demo
 RECORDINGS := export/demo/recordings/manifest.tsv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean types
+.PHONY: demo test check bench clean docs fuzz types
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	@# torch first and by version: a range would take the newest release, with gigabytes of CUDA.
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev,docs]"
 	touch $(INSTALLED)
 
 $(ARTIFACT)/manifest.json: $(INSTALLED) export/demo/model.pt
@@ -36,13 +36,27 @@ check: types
 	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.serve
 	MYPYPATH=build/types:tools $(BIN)/mypy tests tools
 
-# Two runs: tracing an export takes many times as long as the export, so coverage is measured without exports.
+# Two processes share the files of tests. Two runs: tracing an export takes many times as long as the export, so
+# coverage is measured without exports.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests/runtime tests/quantize --cov
-	$(BIN)/python -m pytest --ignore=tests/runtime --ignore=tests/quantize
+	$(PYTEST) tests/runtime tests/quantize --cov
+	$(PYTEST) --ignore=tests/runtime --ignore=tests/quantize
+
+# mkdocstrings finds the namespace package through links, without what else lies in this folder.
+docs: $(INSTALLED)
+	mkdir -p build/docs/emf
+	for room in runtime export quantize serve; do ln -sfn ../../../$$room build/docs/emf/$$room; done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(ARTIFACT)/manifest.json
 	$(BIN)/emf-bench $(ARTIFACT) --audio $(RECORDINGS)
+
+# SECONDS of nonsense for all that reads the bytes of strangers, then many requests to the REST endpoints.
+SECONDS ?= 300
+fuzz: $(INSTALLED)
+	$(BIN)/python tools/fuzz_messages.py --seconds $(SECONDS) --rest 300
 
 clean:
 	rm -rf build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache

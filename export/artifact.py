@@ -6,29 +6,30 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from emf.export.graphs.graphs import Graph, make_graphs
-from emf.export.model import SourceModel
+from emf.export.model import TRAINED_LENGTHS, SourceModel
+from emf.export.parity.side_by_side import Progress
 from emf.export.parity.verification import Verification, as_document
-from emf.export.parity.verify import Progress, verify
+from emf.export.parity.verify import verify
 from emf.export.replacing import replacing
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.files import describe_file
-from emf.runtime.artifact.manifest import GraphSpec, Manifest, PassSpec, Vocabulary
+from emf.runtime.artifact.manifest import Geometry, GraphSpec, Manifest, PassSpec, Vocabulary
 from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, write_manifest
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.artifact.tool_versions import tool_versions
+from emf.runtime.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
 
 PRECISION = "fp32"
-# Greatest deviation from PyTorch by the cache's precision: float16 keeps 11 bits of values of a few units.
-ATOL = {"float32": 1e-4, "float16": 1e-2}
-_CACHE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+# Greatest deviation from PyTorch by the cache's format: float16 keeps 11 bits of values of a few units; with int8,
+# PyTorch rounds likewise.
+ATOL = {"float32": 1e-4, "float16": 1e-2, "int8": 1e-4}
 DEFAULT_SEGMENTS = 8
 _TOOLS = ("emformer-deploy", "torch", "torchaudio", "onnx", "onnxscript", "onnxruntime", "openvino")
 
@@ -40,8 +41,8 @@ class ExportOptions:
     Attributes:
         backends: backends to write graphs for.
         opset: version of ONNX's operators.
-        atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's precision.
-        cache: precision of the encoder's keys and values between two steps, a key of `ATOL`.
+        atol: greatest absolute deviation from PyTorch; `None` is `ATOL` of the cache's format.
+        cache: format of the encoder's keys and values between two steps, a key of `CACHE_DTYPES`.
         samples: audio for the check, mono, at the model's rate.
         segments: segments of a stream that the encoder also takes in one pass; 1 is none.
         force: replace an existing artifact.
@@ -64,9 +65,11 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
     Nothing appears at `folder` before everything is written and checked.
 
     Raises:
-        UsageError: `folder` exists and `force` is not set, or is something else than an artifact.
+        UsageError: `folder` exists and `force` is not set, or is something else than an artifact; or the cache's format
+            does not go with the model.
         ToleranceError: a backend does not compute what PyTorch does.
     """
+    check_cache(source.geometry, options.cache)
     with replacing(folder, options.force) as partial:
         manifest = write_files(source, partial, options)
         write_manifest(manifest, partial)
@@ -77,12 +80,26 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
     return manifest, verification
 
 
+def check_cache(geometry: Geometry, cache: str) -> None:
+    """Refuse a format that the model's lengths do not go with.
+
+    Raises:
+        UsageError: no keys are kept, or not those of a whole segment, so that the check could not follow the roundings.
+    """
+    frames, left = geometry.frames_per_step, geometry.left_context_length
+    if cache == "int8" and left < frames:
+        raise UsageError(
+            f"expected a left context of at least a segment of {frames} encoder frames for --cache int8, found {left}; "
+            "leave --cache out: so little takes no memory to speak of"
+        )
+
+
 def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Manifest:
     """Write tokens and graphs below `root`, and describe them; nothing is checked yet."""
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry, _CACHE_DTYPES[options.cache], options.segments):
+    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)
@@ -92,6 +109,13 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
                 target.mkdir(parents=True, exist_ok=True)
                 files = _WRITERS[backend](onnx_path, target / graph.name, metadata)
                 graphs.append(_describe(graph, backend, root, files, options.segments))
+    provenance: dict[str, Any] = {
+        "model": source.name,
+        "checkpoint_sha256": source.checkpoint_sha256,
+        "opset": options.opset,
+    }
+    if source.trained is not None:
+        provenance[TRAINED_LENGTHS] = source.trained.as_document()
     return Manifest(
         geometry=source.geometry,
         frontend=source.frontend,
@@ -102,7 +126,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
         ),
         graphs=tuple(graphs),
         tool_versions=tool_versions(_TOOLS),
-        provenance={"model": source.name, "checkpoint_sha256": source.checkpoint_sha256, "opset": options.opset},
+        provenance=provenance,
         confidence=source.confidence,
     )
 

@@ -11,6 +11,7 @@ from urllib.error import URLError
 import torch
 
 from emf.export.checkpoint import build_rnnt, load_state_dict
+from emf.export.lengths import Lengths
 from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats, read_json
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
@@ -20,6 +21,9 @@ from emf.runtime.artifact.manifest import Frontend, Geometry, Manifest
 from emf.runtime.errors import CheckpointError, UsageError
 
 _LOGGER = logging.getLogger(__name__)
+
+TRAINED_LENGTHS = "trained_lengths"
+"""Where the manifest's provenance tells the lengths of segment and contexts that a model was trained with."""
 
 _SAMPLE_RATE, _N_FFT, _HOP_LENGTH = 16_000, 400, 160
 
@@ -36,6 +40,7 @@ class SourceModel:
         pieces: its vocabulary.
         checkpoint_sha256: of the checkpoint file.
         confidence: calibrates the confidence of words, where that was measured.
+        trained: the lengths that it was trained with, where others were chosen.
     """
 
     name: str
@@ -45,6 +50,7 @@ class SourceModel:
     pieces: Pieces
     checkpoint_sha256: str
     confidence: ConfidenceCurve | None = None
+    trained: Lengths | None = None
 
 
 def load_model(
@@ -53,6 +59,7 @@ def load_model(
     tokens: Path | None = None,
     global_stats: Path | None = None,
     default_frontend: str | None = None,
+    lengths: Lengths | None = None,
 ) -> SourceModel:
     """Load the model that `emf-export --model` names.
 
@@ -62,18 +69,20 @@ def load_model(
         tokens: a SentencePiece model or a `tokens.txt`.
         global_stats: torchaudio's JSON with `mean` and `invstddev`.
         default_frontend: `windowed` or `continuous`; `None` keeps the model's own.
+        lengths: of segment and contexts, in place of those that the model was trained with.
 
     Raises:
+        UsageError: the model cannot run with these lengths, or brings files of its own beside those given.
         CheckpointError: a file is missing, malformed, or does not fit the others.
         MissingDependency: torchaudio cannot be imported.
     """
     if name in ("demo", "librispeech"):
         if config or tokens or global_stats:
             raise UsageError(f"--model {name} brings its own config, tokens and global stats; leave these flags out")
-        source = _load_demo() if name == "demo" else _load_librispeech()
+        source = _load_demo(lengths) if name == "demo" else _load_librispeech(lengths)
     else:
         written = Path(name).name.encode("utf-8", "backslashreplace").decode("utf-8")  # the manifest is UTF-8
-        source = load_files(written, Path(name), config, tokens, global_stats)
+        source = load_files(written, Path(name), config, tokens, global_stats, lengths=lengths)
     if default_frontend is None:
         return source
     return replace(source, frontend=replace(source.frontend, default=default_frontend))
@@ -85,12 +94,14 @@ def load_checkpoint(name: str, config: Path | None, manifest: Manifest) -> Sourc
     Raises:
         CheckpointError: the checkpoint's sizes are not the artifact's.
     """
+    lengths = Lengths.of(manifest.geometry) if TRAINED_LENGTHS in manifest.provenance else None
     if name in ("demo", "librispeech"):
-        source = load_model(name)
+        source = load_model(name, lengths=lengths)
     else:
         known_pieces = Pieces((), ())
         checkpoint = Path(name)
         settings = BASE_CONFIG if config is None else read_config(config)
+        settings = settings if lengths is None else lengths.applied_to(settings)
         rnnt = build_rnnt(settings, load_state_dict(checkpoint), name)
         source = SourceModel(name, rnnt, geometry_of(settings), manifest.frontend, known_pieces, sha256_of(checkpoint))
     if source.geometry != manifest.geometry:
@@ -98,7 +109,7 @@ def load_checkpoint(name: str, config: Path | None, manifest: Manifest) -> Sourc
     return source
 
 
-def _load_demo() -> SourceModel:
+def _load_demo(lengths: Lengths | None = None) -> SourceModel:
     with resources.as_file(resources.files("emf.export.demo")) as folder:
         if not (folder / "model.pt").is_file():
             raise CheckpointError(f"{folder}: expected the demo model's files; reinstall emformer-deploy")
@@ -110,12 +121,15 @@ def _load_demo() -> SourceModel:
             folder / "tokens.model",
             folder / "global_stats.json",
             frontend,
+            lengths,
         )
         curve = folder / "confidence.json"
-        return replace(source, confidence=ConfidenceCurve(**read_json(curve))) if curve.is_file() else source
+        if source.trained is not None or not curve.is_file():
+            return source
+        return replace(source, confidence=ConfidenceCurve(**read_json(curve)))
 
 
-def _load_librispeech() -> SourceModel:
+def _load_librispeech(lengths: Lengths | None = None) -> SourceModel:
     torchaudio = load_torchaudio()
     bundle = torchaudio.pipelines.EMFORMER_RNNT_BASE_LIBRISPEECH
     keys = (bundle._rnnt_path, bundle._sp_model_path, bundle._global_stats_path)
@@ -127,7 +141,7 @@ def _load_librispeech() -> SourceModel:
             f"cannot download the LibriSpeech model ({error}); put the files {', '.join(keys)} of "
             f"download.pytorch.org/torchaudio into {cache}, in folders of these names"
         ) from error
-    return load_files("librispeech", checkpoint, None, tokens, stats)
+    return load_files("librispeech", checkpoint, None, tokens, stats, lengths=lengths)
 
 
 def load_files(
@@ -137,9 +151,13 @@ def load_files(
     tokens: Path | None,
     global_stats: Path | None,
     frontend: Mapping[str, Any] | None = None,
+    lengths: Lengths | None = None,
 ) -> SourceModel:
     """A model from its files; see `load_model`. `frontend` holds what differs from the usual frontend."""
     config = BASE_CONFIG if config_path is None else read_config(config_path)
+    trained = Lengths.of(geometry_of(config))
+    if lengths is not None:
+        config = lengths.applied_to(config)
     geometry = geometry_of(config)
     state_dict = load_state_dict(checkpoint)
     rnnt = build_rnnt(config, state_dict, str(checkpoint))
@@ -158,4 +176,5 @@ def load_files(
         frontend=Frontend(_SAMPLE_RATE, _N_FFT, _HOP_LENGTH, geometry.input_dim, mean, invstddev, **(frontend or {})),
         pieces=pieces,
         checkpoint_sha256=sha256_of(checkpoint),
+        trained=None if trained == Lengths.of(geometry) else trained,
     )

@@ -32,7 +32,7 @@ BASE_CONFIG: dict[str, Any] = {
     "lstm_layer_norm_epsilon": 1e-3,
     "lstm_dropout": 0.3,
 }
-_MAX_SIZE = 2**20
+MAX_LENGTH = _MAX_SIZE = 2**20
 _MAX_LAYERS = 1000
 # What may be absent; of everything else there is at least one, of symbols one beside the blank.
 _MINIMUM = {

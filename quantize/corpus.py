@@ -7,9 +7,8 @@ from pathlib import Path
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.sound_files import read_resampled
 from emf.runtime.errors import AudioError
-from emf.runtime.speech.utterances import Utterance, read_speech_manifest
+from emf.runtime.speech.utterances import Utterance, read_speech_manifest, sound_files
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
 SILENCE_PEAK = 1e-3
 
 
@@ -33,10 +32,7 @@ def read_corpus(path: Path | None, transcripts: bool = False) -> Sequence[Uttera
         if transcripts and silent:
             raise AudioError(f"{path}: expected a transcript of every recording, {silent[0]} has none; add it")
         return utterances
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
-    if not files:
-        raise AudioError(f"{path}: expected sound files, found none; name a manifest or a folder that holds speech")
-    return [Utterance(file, None, "") for file in files]
+    return [Utterance(file, None, "") for file in sound_files(path)]
 
 
 def demo_manifest() -> Path:

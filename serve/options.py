@@ -21,6 +21,9 @@ class ServeOptions:
     sherpa_port: int | None = option(None, "Serve sherpa-onnx's clients at this port, too.", **_OWN_PORT)
     vosk_port: int | None = option(None, "Serve Vosk's clients at this port, too.", **_OWN_PORT)
     wyoming_port: int | None = option(None, "Serve Home Assistant (Wyoming) at this port.", **_OWN_PORT)
+    max_connections: int = option(
+        2000, "Keep at most this many connections open, silent ones among them.", low=1, high=100_000, group="network"
+    )
     language: str = option("en", "The language of the model, for clients that ask for it.", group="network")
     api_keys: Path | None = option(
         None,

@@ -8,29 +8,24 @@ import contextlib
 import logging
 import signal
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
-import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emf.runtime.errors import UsageError
+from emf.serve.connections import Connections
+from emf.serve.http_server import HttpServer, quiet_uvicorn
 from emf.serve.options import ServeOptions
 from emf.serve.service.service import Service
 
 _LOGGER = logging.getLogger(__name__)
 ConnectionHandler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-MAX_MESSAGE_BYTES = 24 * 2**20
-"""Of a WebSocket message: 15 MiB of audio in base64, and what stands around it."""
-_MAX_HEADER_BYTES = 32 * 2**10
-_PING_SECONDS = 20.0
-_REQUEST_SECONDS = 10.0
-_BACKLOG = 2048
-_LOOP_SAMPLE_SECONDS = 0.25
+_UNSENT_SECONDS = 60.0
+"""How long a client may take nothing of what it is sent."""
+_LOOP_SAMPLE_SECONDS = 0.05
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -44,10 +39,19 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _give_up_the_lost(bound)
         bound.bind(address)
     except OSError as error:
         raise UsageError(f"cannot listen at {host}, port {port} ({error.strerror or error}); choose another") from error
     return bound
+
+
+def _give_up_the_lost(bound: socket.socket) -> None:
+    """Let the system end connections whose other end vanished, or takes nothing: they inherit this from the socket."""
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", _UNSENT_SECONDS), ("TCP_USER_TIMEOUT", 1e3 * _UNSENT_SECONDS)):
+        if (number := getattr(socket, name, None)) is not None:
+            bound.setsockopt(socket.IPPROTO_TCP, number, int(value))
 
 
 def address_of(bound: socket.socket, options: ServeOptions) -> str:
@@ -61,62 +65,21 @@ def url_of(bound: socket.socket, scheme: str) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Http(H11Protocol):
-    """HTTP that gives up a client whose first request does not come."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.loop.call_later(_REQUEST_SECONDS, self._give_up)
-
-    def _give_up(self) -> None:
-        request: object = self.cycle
-        if request is None and self.transport.get_protocol() is self:
-            self.transport.close()
-
-
-def _config(app: ASGIApp, options: ServeOptions) -> uvicorn.Config:
-    config = uvicorn.Config(
-        app,
-        http=_Http,
-        ws="websockets-sansio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,  # a key may stand in the URL
-        server_header=False,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_ping_interval=_PING_SECONDS,
-        ws_ping_timeout=_PING_SECONDS,
-        ws_per_message_deflate=False,  # audio does not get smaller
-        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=2,
-        ssl_certfile=options.tls_cert,
-        ssl_keyfile=options.tls_key,
-    )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"expected a certificate and its key in PEM ({error}); check both files") from error
-    return config
-
-
 class Server:
-    """Serves until SIGTERM or SIGINT, then lets its sessions end; a second signal ends at once."""
+    """Serves until SIGTERM or SIGINT, then lets its sessions end; a second signal ends at once.
+
+    Attributes:
+        connections: that are open.
+    """
 
     def __init__(self, service: Service, options: ServeOptions) -> None:
         """Prepare; `listen` adds what is served."""
         self._service, self._options = service, options
-        self._apps: list[tuple[_Uvicorn, socket.socket]] = []
+        self._apps: list[tuple[HttpServer, socket.socket]] = []
         self._handlers: list[tuple[ConnectionHandler, socket.socket]] = []
         self._raw: set[asyncio.Task[None]] = set()
+        self.connections = Connections(options.max_connections, service.counters.refused, [lambda: len(self._raw)])
+        service.counters.watch_connections(lambda: self.connections.open)
         self._signals = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -127,7 +90,7 @@ class Server:
         Raises:
             UsageError: the certificate or its key cannot be used.
         """
-        self._apps.append((_Uvicorn(_config(app, self._options)), bound))
+        self._apps.append((HttpServer(app, self._options, self.connections), bound))
 
     def listen_raw(self, handler: ConnectionHandler, bound: socket.socket) -> None:
         """Serve a protocol that is not HTTP at a socket; `handler` gets the two ends of each connection."""
@@ -136,12 +99,15 @@ class Server:
             task = asyncio.create_task(_handle(handler, reader, writer))
             self._raw.add(task)
             task.add_done_callback(self._raw.discard)
+            if not self.connections.may_stay():
+                task.cancel()
+                writer.transport.abort()
 
         self._handlers.append((handle, bound))
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve to the end; `on_ready` is called when all sockets listen."""
-        _quiet_uvicorn()
+        quiet_uvicorn()
         loop = asyncio.get_running_loop()
         signals = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in signals:
@@ -218,9 +184,3 @@ async def _first(*waiting: "Coroutine[None, None, object] | asyncio.Task[None]")
             task.cancel()
         elif task.done():
             task.result()
-
-
-def _quiet_uvicorn() -> None:
-    logger = logging.getLogger("uvicorn.error")
-    logger.setLevel(logging.WARNING)
-    logger.addFilter(lambda record: "without completing handshake" not in record.getMessage())

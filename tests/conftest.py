@@ -1,5 +1,6 @@
 """Fixtures that are expensive to make, made once; and how hypothesis searches: the same way every time."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -72,28 +73,55 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
     return export
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` that `make` fills, made by whichever of the test processes comes first."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    root = (factory.getbasetemp().parent if parallel else factory.getbasetemp()) / f"once-{name}"
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "made").exists():
+            make(root / "content")
+            (root / "made").touch()
+    return root / "content"
+
+
 @pytest.fixture(scope="session")
 def demo_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model exported for both engines, for what a random model cannot show. Not to be changed by tests."""
-    root = tmp_path_factory.mktemp("demo") / "artifact"
-    # In a process of its own, unobserved: where coverage is measured, an export would take many times as long.
-    unobserved = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    command = [sys.executable, "-m", "tests.make_demo_artifact", str(root)]
-    subprocess.run(command, check=True, capture_output=True, env=unobserved, cwd=Path(__file__).parent.parent)
-    return root
+
+    def make(root: Path) -> None:
+        # In a process of its own, unobserved: where coverage is measured, an export would take many times as long.
+        unobserved = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        command = [sys.executable, "-m", "tests.make_demo_artifact", str(root)]
+        subprocess.run(command, check=True, capture_output=True, env=unobserved, cwd=ROOT)
+
+    return made_once(tmp_path_factory, "demo", make)
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy so that nothing is left in the source tree, and nothing old gets in."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", project["readme"], *project["license-files"]):
-        shutil.copy(ROOT / name, source / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(target)]
-    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (built,) = target.iterdir()
+
+    def make(target: Path) -> None:
+        source = tmp_path_factory.mktemp("source")
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for folder in FOLDERS:
+            shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", project["readme"], *project["license-files"]):
+            shutil.copy(ROOT / name, source / name)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(target),
+        ]
+        done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    (built,) = made_once(tmp_path_factory, "wheel", make).iterdir()
     return built

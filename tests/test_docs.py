@@ -11,6 +11,7 @@ from tests.test_import_rules import ORDER
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKING = [*PAGES, *sorted((ROOT / "docs").glob("*/**/*.md"))]
 
 
 def code(page: Path) -> str:
@@ -30,9 +31,9 @@ def links(page: Path) -> list[str]:
     return [target for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")) if "://" not in target]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    assert all((page.parent / target).exists() for target in links(page))
+    assert all((page.parent / target).exists() for target in links(page)), links(page)
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ ORDER = (
     {"runtime.inference"},
     {"runtime.recognition"},
     {"runtime.engine", "runtime.speech"},
-    {"runtime.measure"},
+    {"runtime.corpus", "runtime.measure"},
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load", "serve.store"},
     {"serve.access", "serve.session", "serve.workers"},
@@ -55,8 +55,9 @@ class Package:
 
 PACKAGES = {
     "runtime": Package(
-        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino"}),
+        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino", "ray"}),
         {
+            "ray": "corpus/ray_cluster",
             "onnxruntime": "inference/session_onnxruntime",
             "openvino": "inference/session_openvino",
             "rapidfuzz": "speech/error_rate",
@@ -78,8 +79,10 @@ PACKAGES = {
         {"nncf": "compress"},
     ),
     "serve": Package(
-        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis"}),
-        {"redis": "store/redis_store", "uvicorn": "server"},
+        frozenset(
+            {"numpy", "av", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis"}
+        ),
+        {"av": "containers/media", "redis": "store/redis_store", "uvicorn": "http_server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6
@@ -215,9 +218,10 @@ def test_importing_the_runtime_is_light() -> None:
 
 
 def test_importing_the_runtime_needs_neither_torch_nor_an_engine() -> None:
-    names = [name_of(path) for path in modules("runtime") if not path.stem.startswith("session_")]
+    optional = {f"runtime.{PACKAGES['runtime'].only_importers[name].replace('/', '.')}" for name in (*ENGINES, "ray")}
+    names = [name for name in map(name_of, modules("runtime")) if name not in optional]
     code = "".join(f"import emf.{name}\n" for name in names)
-    run_without(HEAVY + ENGINES, "import emf.runtime\n" + code)
+    run_without([*HEAVY, *ENGINES, "ray"], "import emf.runtime\n" + code)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -97,6 +97,7 @@ def test_a_clean_environment_transcribes_without_torch(environment: Path, tiny_a
 # A command, and the extra that it lacks in an environment with ONNX Runtime alone.
 MISSING = {
     "emf-transcribe ARTIFACT AUDIO --backend openvino": "openvino",
+    "emf-transcribe ARTIFACT AUDIO --out OUT --cluster ray": "ray",
     "emf-bench ARTIFACT --audio AUDIO --compare torchaudio --checkpoint demo": "export",
     "emf-export --model demo --out OUT": "export",
     "emf-verify ARTIFACT --checkpoint demo --audio AUDIO": "export",

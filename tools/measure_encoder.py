@@ -1,7 +1,8 @@
 """Time the encoder's steps of artifacts side by side: laying out the states, the graph, writing the states back.
 
 Each step decodes another choice of the streams, as an engine does. For the same artifact twice the ratio shows the
-noise. Artifacts of one checkpoint differ in what `emf-export` made of it, such as the layout of the state.
+noise. Artifacts of one checkpoint differ in what `emf-export` made of it, such as the layout or the format of the
+state.
 
 Example:
     python tools/measure_encoder.py --artifacts before after --backend onnxruntime --precision int8 --threads 1
@@ -17,7 +18,7 @@ import numpy as np
 
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
-from emf.runtime.inference.encoder_state import EncoderState
+from emf.runtime.inference.encoder_state import EncoderState, bytes_a_stream
 from emf.runtime.inference.transducer import Transducer, open_transducer
 
 _WARM_UP = 3
@@ -70,6 +71,9 @@ def main() -> None:
     variant = Variant(options.backend, options.precision)
     transducers = [open_transducer(read_manifest(path), variant, options.threads) for path in options.artifacts]
     sys.stdout.write(f"{variant}, {options.threads} threads, milliseconds a stream\n")
+    for path, transducer in zip(options.artifacts, transducers, strict=True):
+        kept = bytes_a_stream(transducer.graphs["encoder"]) / 2**20
+        sys.stdout.write(f"{path.name}: a stream keeps {kept:.2f} MiB between steps\n")
     sys.stdout.write(f"{'streams':>8} {'artifact':24} {'step':>7} {'commit':>7} {'both':>7}  ratio\n")
     for batch in options.batches:
         figures = measure(transducers, batch, options.steps)

@@ -1,4 +1,4 @@
-"""Write docs/options.md: every option of a recognizer and of an engine, from the statements in the code.
+"""Write docs/options.md: every option of a recognizer, an engine and a server, from the statements in the code.
 
 python tools/write_options.py
 """
@@ -9,6 +9,7 @@ from emf.runtime.commands.option_flags import default_of, flag_of
 from emf.runtime.engine.options import EngineOptions
 from emf.runtime.options import stated_options
 from emf.runtime.recognition.options import RecognizerOptions
+from emf.serve.options import ServeOptions
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 _HEAD = """# Options
@@ -28,20 +29,29 @@ _ENGINE = """
 These are the keywords of `Engine`.
 
 """
+_SERVER = """
+## Server
+
+These are flags of [`emf-serve`](serve.md), beside those of the recognizer, the rules for endpoints, and `--protocols`,
+`--allow-origin`, `--insecure` and `--workers`, which its `--help` explains.
+
+"""
 
 
 def options_page() -> str:
     """The whole page."""
-    return _HEAD + _table(RecognizerOptions, True) + _ENGINE + _table(EngineOptions, False)
+    recognizer = _table(RecognizerOptions, keywords=True, flags=True)
+    engine = _table(EngineOptions, keywords=True, flags=False)
+    return _HEAD + recognizer + _ENGINE + engine + _SERVER + _table(ServeOptions, keywords=False, flags=True)
 
 
-def _table(options: type, flags: bool) -> str:
-    head = ["keyword", *(["flag"] if flags else []), "what it does", "values", "default"]
+def _table(options: type, *, keywords: bool, flags: bool) -> str:
+    head = [*(["keyword"] if keywords else []), *(["flag"] if flags else []), "what it does", "values", "default"]
     rows = [head, ["---"] * len(head)]
     for name, (field, stated) in stated_options(options).items():
-        flag = [f"`{flag_of(name)}`"] if flags else []
+        keyword, flag = [f"`{name}`"] if keywords else [], [f"`{flag_of(name)}`"] if flags else []
         rows.append(
-            [f"`{name}`", *flag, stated.help, stated.range.removeprefix("of ") or "any", default_of(field, stated)]
+            [*keyword, *flag, stated.help, stated.range.removeprefix("of ") or "any", default_of(field, stated)]
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emf.export.artifact import ATOL, DEFAULT_SEGMENTS, ExportOptions, export_artifact
+from emf.export.artifact import DEFAULT_SEGMENTS, ExportOptions, check_cache, export_artifact
+from emf.export.graphs.cache_format import CACHE_DTYPES
+from emf.export.lengths import Lengths
 from emf.export.model import load_model
+from emf.export.model_config import MAX_LENGTH
 from emf.export.parity.audio import demo_files, gather_audio
 from emf.export.parity.reference import ReferenceStep
-from emf.export.parity.verification import Tie, Verification, as_document
+from emf.export.parity.verification import Drift, Tie, Verification, as_document
 from emf.export.replacing import check_replaceable
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.artifact.manifest import GraphSpec
@@ -24,6 +27,7 @@ from emf.runtime.commands.command_line import (
     progress,
     run_command,
 )
+from emf.runtime.inference.encoder_state import bytes_a_stream
 from emf.runtime.inference.session import BACKENDS
 
 
@@ -70,6 +74,14 @@ def make_parser() -> CommandParser:
     model.add_argument(
         "--frontend", choices=FRONTENDS, help="Make this the artifact's default frontend. Default: the model's own."
     )
+    for flag, unit in (
+        ("--segment-length", "feature frames in a segment"),
+        ("--right-context", "feature frames ahead of a segment"),
+        ("--left-context", "encoder frames behind a segment"),
+    ):
+        model.add_argument(
+            flag, type=bounded(int, 0, MAX_LENGTH), help=f"Take so many {unit}. Default: as the model was trained."
+        )
     graphs = parser.add_argument_group("graphs")
     graphs.add_argument(
         "--backends",
@@ -94,13 +106,15 @@ def make_parser() -> CommandParser:
     check.add_argument(
         "--atol",
         type=bounded(float, 0, 1),
-        help="Allow this deviation of any tensor from PyTorch. Default: 1e-4; with --cache float16 1e-2.",
+        help="Allow this deviation of any tensor from PyTorch, which rounds as --cache int8 does. Default: 1e-4; with "
+        "--cache float16 1e-2.",
     )
     graphs.add_argument(
         "--cache",
-        choices=tuple(ATOL),
+        choices=tuple(CACHE_DTYPES),
         default="float32",
-        help="Keep keys and values between two steps like this. Default: float32.",
+        help="Keep keys and values between two steps like this; int8 is a quarter of the memory, its scales come from "
+        "the weights, and nothing can be clipped. Default: float32.",
     )
     check.add_argument(
         "--verify-seconds",
@@ -121,7 +135,9 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
 
 def _work(options: argparse.Namespace) -> Outcome:
     check_replaceable(options.out, options.force)
-    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend)
+    lengths = Lengths(options.segment_length, options.right_context, options.left_context)
+    source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend, lengths)
+    check_cache(source.geometry, options.cache)
     files = options.verify_audio or demo_files()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
     manifest, verification = export_artifact(
@@ -139,12 +155,14 @@ def _work(options: argparse.Namespace) -> Outcome:
         ),
     )
     rows = [_row(graph, verification) for graph in manifest.graphs]
+    state_bytes = bytes_a_stream(next(graph for graph in manifest.graphs if graph.name == "encoder"))
     document = {
         "artifact": str(options.out),
         "graphs": [asdict(row) for row in rows],
         "verify": as_document(verification),
+        "state_bytes": state_bytes,
     }
-    return Outcome(document, _describe(options.out, rows, verification))
+    return Outcome(document, _describe(options.out, rows, verification, state_bytes))
 
 
 def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:
@@ -152,7 +170,7 @@ def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:
     return _GraphRow(graph.name, graph.backend, graph.precision, graph.bytes, worst)
 
 
-def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification) -> str:
+def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification, state_bytes: int) -> str:
     lines = [
         f"{row.backend}/{row.precision}/{row.name}: {row.bytes / 2**20:.1f} MiB, "
         f"greatest deviation from PyTorch {row.max_abs_error:.1e}"
@@ -165,8 +183,18 @@ def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification) ->
             f"{check.num_tokens} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
             f"{' but those below' if check.ties else ''}, scores within {check.score_error:.1e}",
             *map(_describe_tie, check.ties),
+            *([_describe_drift(check.drift)] if check.drift else []),
+            f"a stream keeps {state_bytes / 2**20:.2f} MiB between steps, which is most of its snapshot",
             f"artifact: {artifact}",
         ]
+    )
+
+
+def _describe_drift(drift: Drift) -> str:
+    return (
+        f"keys and values in {drift.cache}: signal to noise of the encodings {drift.signal_to_noise_db} dB, "
+        f"{drift.tokens_changed} of {drift.tokens} tokens other than in float32; of {drift.kept} values kept, "
+        f"{drift.other_side} at a border were rounded to the other side than PyTorch's, which went on from them"
     )
 
 

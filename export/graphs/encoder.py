@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from emf.export.graphs.attention import StreamingAttention
+from emf.export.graphs.cache_format import key_value_bound
 from emf.export.graphs.masks import Masks, segment_masks
-from emf.export.graphs.states import EncoderStates, Past
+from emf.export.graphs.states import EncoderStates
 from emf.runtime.artifact.manifest import Geometry
 
 
@@ -22,19 +23,22 @@ class EncoderGraph(nn.Module):
     Inputs: `features` (n, N * (segment + right context), input_dim), the windows of N steps one after another, and
     the tensors of `EncoderStates`.
     Outputs: `encoding` (n, N * frames, encoding_dim) and `new_` of every state; the rings' hold only the new entries,
-    of a pass perhaps more than the ring: then the last ones count. The cache may be kept in float16, half the bytes
-    of a stream's state; arithmetic is float32 all the same.
+    of a pass perhaps more than the ring: then the last ones count. The cache may be kept in float16 or int8 (see
+    `CacheFormat`); arithmetic is float32 all the same. Then a segment's own frames are attended to as they will be
+    kept, so that a pass gives what steps give; right contexts and memories, whose keys are not kept, stay exact.
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer` and `forward`.
     """
 
-    def __init__(self, transcriber: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> None:
-        """Take over the modules of an `RNNT.transcriber`."""
+    def __init__(self, transcriber: Any, geometry: Geometry, cache: str = "float32") -> None:
+        """Take over the modules of an `RNNT.transcriber`; `cache` names the format of cached keys and values."""
         super().__init__()
         self.geometry = geometry
-        self.states = EncoderStates(transcriber, geometry, cache_dtype)
+        self.states = EncoderStates(transcriber, geometry, cache)
         self.input_linear = transcriber.input_linear
         self.layers = transcriber.transformer.emformer_layers
-        self.attentions = nn.ModuleList(StreamingAttention(layer.attention) for layer in self.layers)
+        self.attentions = nn.ModuleList(
+            StreamingAttention(layer.attention, cache, key_value_bound(layer)) for layer in self.layers
+        )
         self.output_linear: nn.Linear = transcriber.output_linear
         self.layer_norm = transcriber.layer_norm
 
@@ -44,7 +48,7 @@ class EncoderGraph(nn.Module):
         segments = features.shape[1] // self.geometry.step_length
         x = self._rows(features)
         masks = segment_masks(self.geometry, segments, past.length)
-        new_caches: list[tuple[Tensor, Tensor]] = []
+        new_caches: list[Tensor] = []
         new_memories: list[Tensor] = []
         memory = self._means(x, segments) if past.memories else x
         for index in range(len(self.layers)):
@@ -56,7 +60,7 @@ class EncoderGraph(nn.Module):
         segment = x[:, : segments * frames]
         encoding = self.layer_norm(self.output_linear(segment.flatten(0, 1))).view(*segment.shape[:2], -1)
         new_length = None if past.length is None else past.length + segments * frames
-        return (encoding, *self.states.write(Past(new_length, new_caches, new_memories)))
+        return (encoding, *self.states.write(new_length, new_caches, new_memories))
 
     def _rows(self, features: Tensor) -> Tensor:
         """The windows of a pass as the layers' rows."""
@@ -83,8 +87,8 @@ class EncoderGraph(nn.Module):
         cache: tuple[Tensor, Tensor] | None,
         memories: tuple[Tensor, Tensor] | None,
         masks: Masks,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-        """One Emformer layer: output rows, new keys and values for the cache, new memory vectors."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One Emformer layer: output rows, new keys and values as they are kept, new memory vectors."""
         layer: Any = self.layers[index]
         attention: Any = self.attentions[index]
         frames, length = self.geometry.frames_per_step, x.shape[1]
@@ -92,22 +96,25 @@ class EncoderGraph(nn.Module):
         rows = normed
         if memories is not None:
             rows = torch.cat([normed, self._means(normed, segments), *memories], dim=1)
-        query, key, value = attention.heads(rows)
-        keys, values = key[:, :, :length], value[:, :, :length]
-        if cache is not None:
-            keys, values = torch.cat([cache[0], keys], dim=2), torch.cat([cache[1], values], dim=2)
+        query, key_value = attention.heads(rows)
+        end = segments * frames
+        own = end if attention.rounds else length  # what is not rounded is kept in one piece with what is not kept
+        kept = attention.keys.kept(key_value[:, :, :own])
+        keys, values = attention.joined(cache, kept, key_value[:, :, own:length])
         output = x
         if memories is not None:
             # The summaries, which become the next layer's memories, attend to everything but memory.
-            summaries, rest = query[:, :, length : length + segments], slice(length + segments, None)
+            summaries, rest = query[:, :, length : length + segments], key_value[:, :, length + segments :]
             output = attention.attend(summaries, keys, values, masks.of_summaries).view(x.shape[0], -1, x.shape[2])
-            keys, values = torch.cat([keys, key[:, :, rest]], dim=2), torch.cat([values, value[:, :, rest]], dim=2)
+            keys, values = (
+                torch.cat([new, memory], dim=2)
+                for new, memory in zip((keys, values), rest.chunk(2, dim=1), strict=True)
+            )
         # Added to rows, not to streams and frames, OpenVINO 2026.4 crashes as it compiles some sizes of this graph.
         x = attention.attend(query[:, :, :length], keys, values, masks.of_rows).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
-        left, end = self.geometry.left_context_length, segments * frames
-        begin = end - left if frames > left else 0
-        new_cache = key[:, :, begin:end], value[:, :, begin:end]
+        left = self.geometry.left_context_length
+        new_cache = kept[:, :, end - left if frames > left else 0 : end]
         if memories is None:
             return x, new_cache, x
         return x, new_cache, torch.tanh(output) if attention.tanh_on_mem else torch.clamp(output, min=-10, max=10)

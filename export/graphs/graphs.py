@@ -17,7 +17,7 @@ from emf.export.graphs.joiner import JOINER_OUTPUTS, JoinerGraph
 from emf.export.graphs.predictor import LSTM_STATE, PredictorGraph
 from emf.runtime.artifact.manifest import Geometry, StateSpec, TensorSpec
 
-_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.int64: "int64"}
+_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.int8: "int8", torch.int64: "int64"}
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Graph:
 
 
 def make_graphs(
-    model: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32, segments: int = 1
+    model: Any, geometry: Geometry, cache: str = "float32", segments: int = 1
 ) -> tuple[Graph, Graph, Graph]:
     """The three graphs of a torchaudio `RNNT`.
 
     Args:
         model: the `RNNT`.
         geometry: its sizes.
-        cache_dtype: type that the encoder's keys and values are kept in.
+        cache: format that the encoder's keys and values are kept in, a key of `CACHE_DTYPES`.
         segments: segments of a stream that the encoder also takes in one pass.
     """
-    encoder = EncoderGraph(model.transcriber, geometry, cache_dtype).eval()
+    encoder = EncoderGraph(model.transcriber, geometry, cache).eval()
     predictor = PredictorGraph(model.predictor).eval()
     joiner = JoinerGraph(model.joiner, geometry.num_symbols).eval()
     states = encoder.states.tensors

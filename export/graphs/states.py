@@ -16,11 +16,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from emf.runtime.arrays import FloatArray
-from emf.runtime.artifact.manifest import Geometry, StateSpec
+from emf.export.graphs.cache_format import CacheFormat, key_value_bound
+from emf.runtime.arrays import Array, FloatArray
+from emf.runtime.artifact.manifest import Geometry, GraphSpec, StateSpec
 
 STREAM_ROWS = "stream_rows"
 """Name of the graph's input with the row of each stream, (n,)."""
+
+CACHE = "attention_cache"
+"""Name of the graph's input with cached keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,8 @@ class Past(NamedTuple):
 
     Attributes:
         length: encoder frames seen so far, (n,); `None` for a model without state.
-        caches: keys and values of each layer, (n, heads, left context, head_dim), float32; empty for a model without
-            left context.
+        caches: keys and values of each layer as they are kept, (n, heads, left context, head_dim); empty for a model
+            without left context.
         memories: of each layer, (n, memory size, d); empty for a model without memory.
 
     Caches and memories are rings: entry k of the stream stands at k modulo their size.
@@ -89,13 +93,15 @@ class EncoderStates:
 
     Attributes:
         tensors: in the order of the graph's inputs.
+        cache: the format of `attention_cache`, of shape (layers * 2 * heads, 1, head_dim).
     """
 
-    def __init__(self, transcriber: Any, geometry: Geometry, cache_dtype: torch.dtype = torch.float32) -> None:
-        """Take sizes from an `RNNT.transcriber`; the cache is kept as `cache_dtype`."""
+    def __init__(self, transcriber: Any, geometry: Geometry, cache: str = "float32") -> None:
+        """Take sizes from an `RNNT.transcriber`; `cache` names the format of cached keys and values."""
         layers = transcriber.transformer.emformer_layers
-        self._geometry, self._cache_dtype, self._num_layers = geometry, cache_dtype, len(layers)
+        self._geometry, self._num_layers = geometry, len(layers)
         self._num_heads, self._dim = int(layers[0].attention.num_heads), int(layers[0].attention.input_dim)
+        self.cache = CacheFormat(cache, torch.cat([key_value_bound(layer) for layer in layers]))
         self.tensors = self._tensors()
 
     def _tensors(self) -> tuple[StateTensor, ...]:
@@ -103,7 +109,7 @@ class EncoderStates:
         if geometry.left_context_length:
             rows, head_dim = self._num_layers * 2 * self._num_heads, self._dim // self._num_heads
             shape = (None, rows, geometry.left_context_length, head_dim)
-            tensors.append(StateTensor("attention_cache", shape, self._cache_dtype, "ring", 2, by_row=True))
+            tensors.append(StateTensor(CACHE, shape, self.cache.dtype, "ring", 2, by_row=True))
         if geometry.max_memory_size:
             shape = (None, self._num_layers, geometry.max_memory_size, self._dim)
             tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2, by_row=True))
@@ -123,23 +129,41 @@ class EncoderStates:
         length, *rings, rows = states
         given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
         caches, memories = [], []
-        if "attention_cache" in given:
-            cache = given["attention_cache"]
+        if CACHE in given:
+            cache = given[CACHE]
             parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
             caches = list(zip(parts[::2], parts[1::2], strict=True))
         if "memory" in given:
             memories = _parts(given["memory"], rows)
         return Past(length, caches, memories)
 
-    def write(self, new: Past) -> tuple[Tensor, ...]:
-        """The graph's outputs, from what a pass adds: its keys and values, and its memory vectors (n, N, d)."""
-        outputs = [] if new.length is None else [new.length]
+    def write(self, length: Tensor | None, caches: list[Tensor], memories: list[Tensor]) -> tuple[Tensor, ...]:
+        """The graph's outputs, from what a pass adds.
+
+        Args:
+            length: encoder frames seen, now with those of the pass.
+            caches: of each layer its keys and values as they are kept, (n, 2 * heads, t, head_dim).
+            memories: of each layer its memory vectors, (n, N, d).
+        """
+        outputs = [] if length is None else [length]
         if self._geometry.left_context_length:
-            parts = [part for pair in new.caches for part in pair]
-            outputs.append(torch.cat(parts, dim=1).to(self._cache_dtype))
+            outputs.append(torch.cat(caches, dim=1))
         if self._geometry.max_memory_size:
-            outputs.append(torch.stack(new.memories, dim=1))
+            outputs.append(torch.stack(memories, dim=1))
         return tuple(outputs)
+
+    def values(self, name: str, kept: Array) -> FloatArray:
+        """The values of a state's tensor from what a stream keeps of it."""
+        found = torch.from_numpy(kept).to(torch.float32)
+        values: FloatArray = (self.cache.values(found) if name == CACHE else found).numpy()
+        return values
+
+    def by_layer(self, kept: Array) -> list[Tensor]:
+        """What each layer keeps of a stream's segment, (frames, channels), from the graph's output of the cache.
+
+        Channels are those of `emb_to_key_value`: keys of all heads, then values.
+        """
+        return [layer.permute(1, 0, 2).flatten(1) for layer in torch.from_numpy(kept)[0].chunk(self._num_layers)]
 
     def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
         """torchaudio's state of a batch of 1 in this layout, oldest entries first, float32.
@@ -152,7 +176,7 @@ class EncoderStates:
             caches = [cache[:, 0].reshape(len(cache), self._num_heads, -1) for layer in state for cache in layer[1:3]]
             cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
             cache[:, :, : max(geometry.left_context_length - length, 0)] = 0.0
-            packed["attention_cache"] = cache
+            packed[CACHE] = cache
         if geometry.max_memory_size:
             memory = torch.stack([layer[0][:, 0] for layer in state])[None]
             memory[:, :, : max(geometry.max_memory_size - math.ceil(length / geometry.frames_per_step), 0)] = 0.0
@@ -162,8 +186,13 @@ class EncoderStates:
         return {name: tensor.numpy() for name, tensor in packed.items()}
 
 
+def cache_format(graph: GraphSpec) -> str:
+    """Name of the format in which an encoder keeps its keys and values."""
+    return next((tensor.dtype for tensor in graph.inputs if tensor.name == CACHE), "float32")
+
+
 def _parts(rings: Tensor, rows: Tensor) -> list[Tensor]:
-    """Each part of these rows, in float32, from rings of shape (rows, parts, ...)."""
+    """Each part of these rows, from rings of shape (rows, parts, ...)."""
     count, flat = rings.shape[1], rings.flatten(0, 1)
     first = rows * count
-    return [flat.index_select(0, first + part).to(torch.float32) for part in range(count)]
+    return [flat.index_select(0, first + part) for part in range(count)]

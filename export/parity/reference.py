@@ -1,16 +1,18 @@
 """The oracle: torchaudio's own modules, streaming features and `RNNTBeamSearch`, one stream at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from emf.export.graphs.cache_format import CACHE_DTYPES
 from emf.export.graphs.states import EncoderStates
 from emf.export.model import SourceModel
+from emf.export.parity.rounded_model import RoundedModel
 from emf.export.torchaudio_loader import load_torchaudio
-from emf.runtime.arrays import FloatArray
+from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.manifest import Frontend, Geometry
 
 
@@ -24,6 +26,7 @@ class ReferenceStep(NamedTuple):
         states: the encoder's states in the layout of `EncoderStates`, rings in time order, oldest first.
         hypotheses: of `RNNTBeamSearch.infer`, best first: (tokens with the initial blank, output, state, score).
         hypotheses_before: the same before the chunk.
+        excess: how far what was kept of the chunk lies beyond the nearest whole units; `None` where these are not kept.
     """
 
     features: FloatArray
@@ -32,6 +35,7 @@ class ReferenceStep(NamedTuple):
     states: dict[str, FloatArray]
     hypotheses: list[Any]
     hypotheses_before: list[Any]
+    excess: float | None = None
 
 
 class StreamingExtractor:
@@ -66,21 +70,37 @@ def windows(samples: FloatArray, frontend: Frontend, geometry: Geometry) -> Iter
         yield np.pad(piece, (0, window - len(piece)))
 
 
-class Reference:
-    """torchaudio's streaming recognition of one model."""
+Lead = Callable[[FloatArray], Array]
+"""What a backend keeps of a chunk whose features, (segment + right context, n_mels), are given; see `RoundedModel`."""
 
-    def __init__(self, source: SourceModel, beam_width: int) -> None:
+
+class Reference:
+    """torchaudio's streaming recognition of one model.
+
+    Attributes:
+        source: the model.
+        beam_width: hypotheses kept.
+        states: the encoder's state as graphs have it.
+        rounded: the model with its cache in whole units; `None` if it is kept in floating point.
+        lead: decides the roundings; `None` leaves them to PyTorch.
+    """
+
+    def __init__(self, source: SourceModel, beam_width: int, cache: str = "float32") -> None:
+        """Take the model, the hypotheses to keep, and the name of the format that keys and values are kept in."""
         torchaudio = load_torchaudio()
         self.source = source
         self.beam_width = beam_width
-        self.states = EncoderStates(source.rnnt.transcriber, source.geometry)
+        self.states = EncoderStates(source.rnnt.transcriber, source.geometry, cache)
         self.extract = StreamingExtractor(source.frontend)
         self.extract_exactly = StreamingExtractor(source.frontend, torch.float64)
-        self.decoder = torchaudio.models.RNNTBeamSearch(source.rnnt, source.geometry.num_symbols - 1)
+        self.rounded = rounded_model(source, cache)
+        self._rnnt = source.rnnt if self.rounded is None else self.rounded.rnnt
+        self.lead: Lead | None = None
+        self.decoder = torchaudio.models.RNNTBeamSearch(self._rnnt, source.geometry.num_symbols - 1)
 
     def run(self, samples: FloatArray) -> Iterator[ReferenceStep]:
         """`RNNTBeamSearch.infer` over one stream, state and hypotheses chained from chunk to chunk."""
-        transcribe = self.source.rnnt.transcribe_streaming
+        transcribe = self._rnnt.transcribe_streaming
         captured: list[Tensor] = []
 
         def capture(*arguments: Any) -> Any:
@@ -88,7 +108,7 @@ class Reference:
             captured[:] = [outputs[0]]
             return outputs
 
-        self.source.rnnt.transcribe_streaming = capture
+        self._rnnt.transcribe_streaming = capture
         with torch.inference_mode():
             state, hypotheses = None, self.decoder._init_b_hypos(torch.device("cpu"))
         try:
@@ -97,9 +117,42 @@ class Reference:
                 features = self.extract(window)[: self.source.geometry.step_length]
                 exact = self.extract_exactly(window)[: self.source.geometry.step_length]
                 length, before = torch.tensor([len(features)]), hypotheses
+                if self.rounded is not None and self.lead is not None:
+                    self.rounded.go_on_from(self.states.by_layer(self.lead(features.numpy())))
                 with torch.inference_mode():
                     hypotheses, state = self.decoder.infer(features, length, self.beam_width, state, hypotheses)
-                states = self.states.of_torchaudio(state)
-                yield ReferenceStep(features.numpy(), exact.numpy(), captured[0][0].numpy(), states, hypotheses, before)
+                states, encoding = self.states.of_torchaudio(state), captured[0][0].numpy()
+                excess = None if self.rounded is None else self.rounded.excess
+                yield ReferenceStep(features.numpy(), exact.numpy(), encoding, states, hypotheses, before, excess)
         finally:
-            del self.source.rnnt.transcribe_streaming
+            del self._rnnt.transcribe_streaming
+
+
+class EncoderChain:
+    """torchaudio's encoder alone, over one stream whose cache is rounded as a backend rounds it."""
+
+    def __init__(self, source: SourceModel, cache: str) -> None:
+        """Begin a stream; `cache` names a format that rounds."""
+        self._rounded = rounded_model(source, cache)
+        self._states = EncoderStates(source.rnnt.transcriber, source.geometry, cache)
+        self._state: Any = None
+
+    def step(self, step: ReferenceStep, kept: Array) -> ReferenceStep:
+        """The chunk of `step` as it is computed from what a backend kept of it and of those before."""
+        assert self._rounded is not None
+        self._rounded.go_on_from(self._states.by_layer(kept))
+        features = torch.from_numpy(step.features)[None]
+        with torch.inference_mode():
+            length = torch.tensor([features.shape[1]])
+            encoding, _, self._state = self._rounded.rnnt.transcribe_streaming(features, length, self._state)
+        states = self._states.of_torchaudio(self._state)
+        return step._replace(encoding=encoding[0].numpy(), states=states, excess=self._rounded.excess)
+
+
+def rounded_model(source: SourceModel, cache: str) -> RoundedModel | None:
+    """The model with its cache in whole units; `None` for formats of floating point."""
+    return (
+        None
+        if CACHE_DTYPES[cache].is_floating_point
+        else RoundedModel(source.rnnt, cache, source.geometry.frames_per_step)
+    )

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from emf.export.graphs.states import CACHE, EncoderStates
 from emf.export.parity.beam_follower import BeamFollower
 from emf.export.parity.deviations import Deviations
-from emf.export.parity.reference import ReferenceStep
-from emf.runtime.arrays import FloatArray
+from emf.export.parity.reference import EncoderChain, ReferenceStep
+from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.encoder_state import EncoderState
-from emf.runtime.inference.transducer import Transducer
+from emf.runtime.inference.transducer import EncodedStep, Transducer
 from emf.runtime.recognition.options import RecognizerOptions
 from emf.runtime.recognition.stream import Stream
 from emf.runtime.recognition.stream_settings import stream_settings
@@ -30,9 +31,18 @@ class FeatureRollout:
         beams: our search.
     """
 
-    def __init__(self, transducer: Transducer, deviations: Deviations, beams: BeamFollower) -> None:
+    def __init__(
+        self, transducer: Transducer, deviations: Deviations, beams: BeamFollower, states: EncoderStates
+    ) -> None:
         self.transducer, self.deviations, self.beams = transducer, deviations, beams
-        self._state = transducer.initial_encoder_state()
+        self._state, self._states = transducer.initial_encoder_state(), states
+        self._encoded: EncodedStep | None = None
+
+    def lead(self, features: FloatArray) -> Array:
+        """Encode a chunk ahead of the reference; what is kept of it. See `Lead`."""
+        self._encoded = self.transducer.encode_segments(features[None, None], [self._state])
+        self._encoded.commit()
+        return self._encoded.blocks[0][1][f"new_{CACHE}"]
 
     def follow(self, step: ReferenceStep, index: int) -> None:
         """Decode the chunk of `step` and compare everything.
@@ -41,15 +51,30 @@ class FeatureRollout:
             ToleranceError: naming the first tensor that leaves the tolerance.
         """
         place = f"chunk {index}"
-        encoding = self.transducer.encode(step.features[None], [self._state])[0]
-        self.deviations.compare("encoder.encoding", encoding, step.encoding, place)
-        _compare_states(self.deviations, self._state, step, place)
+        if self._encoded is None:
+            self._encoded = self.transducer.encode_segments(step.features[None, None], [self._state])
+            self._encoded.commit()
+        encoding, self._encoded = self._encoded.encodings[0, 0], None
+        _compare(self.deviations, encoding, self._state, step, self._states, place)
         self.beams.follow(encoding, step, index)
 
 
-def _compare_states(deviations: Deviations, state: EncoderState, step: ReferenceStep, place: str) -> None:
+def _compare(
+    deviations: Deviations,
+    encoding: FloatArray,
+    state: EncoderState,
+    step: ReferenceStep,
+    states: EncoderStates,
+    place: str,
+) -> None:
+    """Compare an encoding, what is kept, and the states behind it."""
+    if step.excess is not None:
+        excess = np.array([step.excess], np.float32)
+        deviations.compare(f"encoder.new_{CACHE}", excess, np.zeros_like(excess), place)
+    deviations.compare("encoder.encoding", encoding, step.encoding, place)
     for name, expected in step.states.items():
-        deviations.compare(f"encoder.{name}", state.in_time_order(name).astype(np.float32), expected, place)
+        found = states.values(name, state.in_time_order(name))
+        deviations.compare(f"encoder.{name}", found, expected, place)
 
 
 class PassRollout:
@@ -60,10 +85,17 @@ class PassRollout:
         deviations: of its tensors.
     """
 
-    def __init__(self, transducer: Transducer, deviations: Deviations, lead: int) -> None:
-        """Begin with `lead` single steps."""
+    def __init__(
+        self,
+        transducer: Transducer,
+        deviations: Deviations,
+        lead: int,
+        states: EncoderStates,
+        chain: EncoderChain | None = None,
+    ) -> None:
+        """Begin with `lead` single steps; `chain` computes what to compare with where roundings matter."""
         self.transducer, self.deviations, self._lead = transducer, deviations, lead
-        self._state = transducer.initial_encoder_state()
+        self._state, self._states, self._chain = transducer.initial_encoder_state(), states, chain
         self._steps: list[ReferenceStep] = []
 
     def follow(self, step: ReferenceStep, index: int) -> None:
@@ -79,9 +111,13 @@ class PassRollout:
         place = f"the pass of {count} chunks that ends with chunk {index}"
         found = self.transducer.encode_segments(np.stack([one.features for one in self._steps])[None], [self._state])
         found.commit()
-        expected = np.stack([one.encoding for one in self._steps])
-        self.deviations.compare("encoder.encoding", found.encodings[0], expected, place)
-        _compare_states(self.deviations, self._state, step, place)
+        if self._chain is not None:
+            (axis,) = (tensor.axis for tensor in self._states.tensors if tensor.name == CACHE)
+            kept = np.split(found.blocks[0][1][f"new_{CACHE}"], count, axis=axis)
+            self._steps = [self._chain.step(*pair) for pair in zip(self._steps, kept, strict=True)]
+        for one, encoding in zip(self._steps[:-1], found.encodings[0], strict=False):
+            self.deviations.compare("encoder.encoding", encoding, one.encoding, place)
+        _compare(self.deviations, found.encodings[0, -1], self._state, self._steps[-1], self._states, place)
         self._steps = []
 
 
@@ -99,6 +135,7 @@ class WaveformRollout:
         """Begin a stream of mono audio at the model's rate."""
         self.beams = beams
         self._transducer, self._samples, self._fed = transducer, samples, 0
+        self._encoding: FloatArray | None = None
         settings = stream_settings(manifest, RecognizerOptions(frontend="windowed"))
         self._stream = Stream(settings, StreamState(transducer.initial_encoder_state(), SearchState(())))
 
@@ -108,13 +145,25 @@ class WaveformRollout:
         Raises:
             ToleranceError: there is no other chunk.
         """
+        encoding = self._encode()[0] if self._encoding is None else self._encoding
+        self._encoding = None
+        self.beams.follow(encoding, step, index)
+
+    def lead(self, _: FloatArray) -> Array:
+        """Encode the next chunk of the waveform ahead of the reference; what is kept of it. See `Lead`."""
+        self._encoding, kept = self._encode()
+        return kept
+
+    def _encode(self) -> tuple[FloatArray, Array]:
+        """Encoding of the next chunk, and what is kept of it."""
         self._feed()
         settings, state = self._stream.settings, self._stream.state
         features = settings.extractor.extract(state.audio, state.clock.step)
-        encoding = self._transducer.encode(features[None], [state.encoder])[0]
-        self.beams.follow(encoding, step, index)
+        step = self._transducer.encode_segments(features[None, None], [state.encoder])
+        step.commit()
         state.clock = replace(state.clock, step=state.clock.step + 1)
         state.audio.drop_before(settings.extractor.first_sample(state.clock.step))
+        return step.encodings[0, 0], step.blocks[0][1].get(f"new_{CACHE}", np.zeros(0))
 
     def _feed(self) -> None:
         """Give the stream audio until a chunk is complete."""

@@ -43,6 +43,28 @@ class WaveformVerification:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """What it changed, on the check's audio, that keys and values are kept in whole units.
+
+    Attributes:
+        cache: name of the format that they are kept in.
+        signal_to_noise_db: of the encodings, against those with everything in float32.
+        tokens: in float32.
+        tokens_changed: insertions, deletions and substitutions from these.
+        kept: values that were kept.
+        other_side: of these, how many a backend rounded to the other side of a border than PyTorch, which then went on
+            from the backend's.
+    """
+
+    cache: str
+    signal_to_noise_db: float
+    tokens: int
+    tokens_changed: int
+    kept: int
+    other_side: int
+
+
+@dataclass(frozen=True)
 class Verification:
     """What the check found.
 
@@ -55,6 +77,8 @@ class Verification:
         deviations: by backend.
         ties: chunks at which rounding decided between hypotheses, of all backends; the others have torchaudio's.
         waveforms: of each backend, if it was asked for.
+        drift: of a model whose cache is kept in whole units. Everything else is held against PyTorch with the same
+            roundings.
     """
 
     seconds: float
@@ -65,6 +89,7 @@ class Verification:
     deviations: dict[str, Deviations]
     ties: tuple[Tie, ...]
     waveforms: tuple[WaveformVerification, ...] = ()
+    drift: Drift | None = None
 
 
 def as_document(verification: Verification) -> dict[str, object]:
@@ -78,5 +103,6 @@ def as_document(verification: Verification) -> dict[str, object]:
         "ties": [asdict(tie) for tie in verification.ties],
         "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
         "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
+        **({"cache_drift": asdict(verification.drift)} if verification.drift else {}),
         **({"waveform": [asdict(found) for found in verification.waveforms]} if verification.waveforms else {}),
     }

@@ -3,26 +3,34 @@
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from emf.quantize.corpus import read_corpus
 from emf.quantize.report.diagnostics import ExamineOptions
-from emf.quantize.report.html import to_html
-from emf.quantize.report.markdown import to_markdown
+from emf.quantize.report.html import to_html, what_if_to_html
+from emf.quantize.report.markdown import to_markdown, what_if_to_markdown
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.pytorch_rows import PyTorchModel
-from emf.quantize.report.report import Report
+from emf.quantize.report.report import Report, WhatIfReport
+from emf.quantize.structure.measure import QUESTIONS, WhatIfOptions, what_if
+from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.files import write_whole
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, one_of, run_command
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
+from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.document import to_document
+from emf.runtime.measure.machine import describe_machine
+from emf.runtime.recognition.decoding import Decoding
+from emf.runtime.speech.utterances import Utterance
 
 
 def make_parser() -> CommandParser:
@@ -37,7 +45,8 @@ def make_parser() -> CommandParser:
         "--audio", type=Path, required=True, help="Measure with this manifest.tsv of held-out speech with transcripts."
     )
     parser.add_argument(
-        "--variants", default="all", help="Compare these variants: <backend>/<name>, separated by commas. Default: all."
+        "--variants",
+        help="Compare these variants: <backend>/<name>, separated by commas. Default: all; with --what-if none.",
     )
     measured = parser.add_argument_group("what is measured")
     measured.add_argument(
@@ -65,6 +74,21 @@ def make_parser() -> CommandParser:
         default=0.003,
         help="Recommend variants with at most this much more WER than fp32. Default: 0.003.",
     )
+    structure = parser.add_argument_group("what if the structure were another")
+    structure.add_argument(
+        "--what-if",
+        type=one_of(QUESTIONS),
+        default=(),
+        metavar="QUESTIONS",
+        help="Measure structures that are not there, without converting anything: some of experts, geometry, ranks and "
+        "vocabulary, separated by commas. Default: none.",
+    )
+    structure.add_argument(
+        "--what-if-seconds",
+        type=bounded(float, 1, 86_400),
+        default=240.0,
+        help="Measure what-ifs on this much of the audio, taken evenly. Default: 240.",
+    )
     pytorch = parser.add_argument_group("comparison with PyTorch")
     pytorch.add_argument(
         "--checkpoint", help="Also measure PyTorch with these weights: demo, librispeech or a state_dict."
@@ -82,26 +106,49 @@ def make_parser() -> CommandParser:
 def _work(options: argparse.Namespace) -> Outcome:
     manifest = read_manifest(options.artifact)
     utterances = read_corpus(options.audio, transcripts=True)
+    decoding = read_decoding(options, omit=VARIANT_OPTIONS)
+    asked = WhatIfOptions(options.what_if, options.what_if_seconds)
+    if options.what_if and options.variants is None:
+        return _what_if_alone(manifest, utterances, decoding, asked, options.out)
     chosen = ReportOptions(
-        variants=_variants(manifest, options.variants),
-        decoding=read_decoding(options, omit=VARIANT_OPTIONS),
+        variants=_variants(manifest, "all" if options.variants is None else options.variants),
+        decoding=decoding,
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,
         max_wer_increase=options.max_wer_increase,
         pytorch=PyTorchModel(options.checkpoint, options.config) if options.checkpoint else None,
     )
     _require_writable(options.out)
+    found = what_if(manifest.root, utterances, decoding, asked) if options.what_if else None
     with tqdm(total=number_of_steps(manifest, chosen), desc="report", unit="step", disable=None, leave=False) as bar:
 
         def step(what: str) -> None:
             bar.set_postfix_str(what)
             bar.update()
 
-        report = Reporter(manifest, utterances, chosen, step).run()
+        report = replace(Reporter(manifest, utterances, chosen, step).run(), what_if=found)
     files = write_report(report, options.out)
     verdict = report.recommendation
     text = "\n".join([*map(str, files), f"{verdict.variant}: {verdict.reason}"])
     return Outcome(to_document(report), text)
+
+
+def _what_if_alone(
+    manifest: Manifest, utterances: Sequence[Utterance], decoding: Decoding, asked: WhatIfOptions, out: Path
+) -> Outcome:
+    """What-ifs without a look at the variants."""
+    _require_writable(out)
+    report = WhatIfReport(
+        artifact=manifest.root.name,
+        provenance={k: v for k, v in manifest.provenance.items() if k != PROVENANCE},
+        decoding=DecodingUsed.of(decoding, manifest),
+        machine=describe_machine(),
+        what_if=what_if(manifest.root, utterances, decoding, asked),
+    )
+    document = to_document(report)
+    files = _write(document, what_if_to_html(report), what_if_to_markdown(report), out)
+    verdict = report.what_if.experts.verdict if report.what_if.experts else ""
+    return Outcome(document, "\n".join([*map(str, files), *filter(None, [verdict])]))
 
 
 def _variants(manifest: Manifest, text: str) -> Sequence[Variant]:
@@ -126,11 +173,12 @@ def _require_writable(folder: Path) -> None:
 
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write `report.html`, `report.md` and `report.json` into `folder`, each whole or not at all."""
-    texts = {
-        "report.html": to_html(report),
-        "report.md": to_markdown(report),
-        "report.json": json.dumps(to_document(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    }
+    return _write(to_document(report), to_html(report), to_markdown(report), folder)
+
+
+def _write(document: Mapping[str, Any], page: str, text: str, folder: Path) -> list[Path]:
+    whole = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    texts = {"report.html": page, "report.md": text, "report.json": whole}
     return [write_whole(folder / name, text) for name, text in texts.items()]
 
 

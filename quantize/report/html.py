@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from emf.quantize.report.report import Report
+from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.rows import VariantRow
 from emf.quantize.report.tables import (
     Table,
@@ -15,7 +15,10 @@ from emf.quantize.report.tables import (
     matrix_table,
     operators_table,
     variants_table,
+    what_if_line,
 )
+from emf.quantize.report.what_if_tables import what_if_sections
+from emf.quantize.structure.rows import WhatIf
 from emf.runtime.measure.plots import Series, line_plot, scatter_plot
 
 _STYLE = """
@@ -54,6 +57,31 @@ def to_html(report: Report) -> str:
         if variant.diagnostics.float32_products:
             parts.append(f"<p>{escape(variant.diagnostics.float32_products)}.</p>")
         parts.append(_table(operators_table(variant)))
+    if report.what_if:
+        parts += _sections(report.what_if)
+    return _page(title, parts)
+
+
+def what_if_to_html(report: WhatIfReport) -> str:
+    """The what-ifs alone as a page."""
+    title = f"{report.artifact}: what if"
+    return _page(
+        title, [f"<h1>{escape(title)}</h1>", f"<p>{escape(what_if_line(report))}</p>", *_sections(report.what_if)]
+    )
+
+
+def _sections(what_if: WhatIf) -> list[str]:
+    parts: list[str] = []
+    for section in what_if_sections(what_if):
+        parts.append(f"<h2>{escape(section.heading)}</h2>")
+        if section.text:
+            parts.append(f"<p>{escape(section.text)}</p>")
+        if section.table:
+            parts.append(_table(section.table))
+    return parts
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>\n<body>\n'

@@ -1,6 +1,6 @@
 """The report as Markdown."""
 
-from emf.quantize.report.report import Report
+from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.tables import (
     Table,
     audio_line,
@@ -10,7 +10,10 @@ from emf.quantize.report.tables import (
     machine_line,
     matrix_table,
     variants_table,
+    what_if_line,
 )
+from emf.quantize.report.what_if_tables import what_if_sections
+from emf.quantize.structure.rows import WhatIf
 
 
 def to_markdown(report: Report) -> str:
@@ -37,7 +40,23 @@ def to_markdown(report: Report) -> str:
     floats = [f"- {name}: {sentence}" for name, sentence in told if sentence]
     if floats:
         parts += ["## Products in float32", "\n".join(floats)]
+    if report.what_if:
+        parts += _sections(report.what_if)
     return "\n\n".join(parts) + "\n"
+
+
+def what_if_to_markdown(report: WhatIfReport) -> str:
+    """The what-ifs alone as Markdown."""
+    parts = [f"# {report.artifact}: what if", what_if_line(report), *_sections(report.what_if)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(what_if: WhatIf) -> list[str]:
+    parts: list[str] = []
+    for section in what_if_sections(what_if):
+        parts.append(f"## {section.heading}")
+        parts += [section.text] * bool(section.text) + [_table(table) for table in [section.table] if table]
+    return parts
 
 
 def _table(table: Table) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, VariantRow
+from emf.quantize.structure.rows import WhatIf
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.document import INLINE
 from emf.runtime.measure.machine import Machine
@@ -57,6 +58,7 @@ class Report:
         baselines: PyTorch's rows.
         component_matrix: rows of each backend.
         recommendation: which variant to deploy.
+        what_if: other structures, where they were asked for.
     """
 
     artifact: str
@@ -68,6 +70,7 @@ class Report:
     baselines: tuple[BaselineRow | FailedBaseline, ...]
     component_matrix: Mapping[str, tuple[MatrixRow, ...]]
     recommendation: Recommendation
+    what_if: WhatIf | None = None
 
     @property
     def recommended(self) -> VariantRow:
@@ -78,3 +81,14 @@ class Report:
     def quantized(self) -> list[VariantRow]:
         """The rows of all variants but the float ones."""
         return [row for row in self.variants if not row.is_float]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfReport:
+    """Other structures of one artifact's model, without a look at its variants; see `Report` for the fields."""
+
+    artifact: str
+    provenance: Mapping[str, Any]
+    decoding: DecodingUsed
+    machine: Machine
+    what_if: WhatIf

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from emf.quantize.accuracy import EditTotals
-from emf.quantize.report.report import Report
+from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, MemoryTraffic, VariantRow
+from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.figures import LatencyStatistics
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -127,10 +128,25 @@ def machine_line(report: Report) -> str:
 
 def audio_line(report: Report) -> str:
     """Audio and decoding in a sentence."""
-    audio, decoding = report.audio, report.decoding
+    audio = report.audio
     return (
         f"{audio.utterances} utterances of {audio.speakers} speakers, {audio.words} words, "
-        f"{audio.seconds / 60:.1f} minutes; {decoding.method} search of width {decoding.beam_width}, "
+        f"{audio.seconds / 60:.1f} minutes; {_decoding(report.decoding)}."
+    )
+
+
+def what_if_line(report: WhatIfReport) -> str:
+    """Machine and decoding in a sentence."""
+    machine = report.machine
+    return (
+        f"{machine.processor}, {machine.processors} processors used, instruction sets "
+        f"{', '.join(machine.instruction_sets) or 'unknown'}; {_decoding(report.decoding)}."
+    )
+
+
+def _decoding(decoding: DecodingUsed) -> str:
+    return (
+        f"{decoding.method} search of width {decoding.beam_width}, "
         f"{decoding.frontend} features, {decoding.num_threads} threads"
-        f"{''.join(f', {name} {value}' for name, value in decoding.unusual.items())}."
+        f"{''.join(f', {name} {value}' for name, value in decoding.unusual.items())}"
     )

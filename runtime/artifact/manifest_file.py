@@ -31,7 +31,7 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_DIMENSION = 2**24
 MAX_ELEMENTS = 2**28
 MAX_PATH_BYTES = 255
-DTYPES = ("float32", "float16", "int64", "int32")
+DTYPES = ("float32", "float16", "int8", "int64", "int32")
 MAX_SEGMENTS = 64
 
 

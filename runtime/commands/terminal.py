@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from emf.runtime.errors import UsageError
+from emf.runtime.measure.document import to_json
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -119,11 +120,12 @@ class Output:
         Raises:
             ReaderLeft: nobody reads it.
         """
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        rounded = to_json(document)
+        text = json.dumps(rounded, ensure_ascii=False, allow_nan=False)
         try:
             text.encode(self._stream.encoding or "utf-8")
         except UnicodeEncodeError:
-            text = json.dumps(document, ensure_ascii=True, allow_nan=False)
+            text = json.dumps(rounded, ensure_ascii=True, allow_nan=False)
         self._write(text)
 
     def _write(self, text: str) -> None:

@@ -12,6 +12,7 @@ from emf.runtime.commands.live_audio import STANDARD_INPUT, LiveAudio, is_live
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.commands.result_list import ResultList
 from emf.runtime.commands.terminal import Output, printable, show
+from emf.runtime.commands.transcribe_corpus import add_corpus_flags, is_corpus, work_on_corpus
 from emf.runtime.commands.transcript_forms import Form, JsonForm, SubtitleForm, TextForm
 from emf.runtime.errors import AudioError, EmfError, UsageError
 from emf.runtime.recognition.endpoint import EndpointRules
@@ -64,10 +65,13 @@ def make_parser() -> CommandParser:
     output.add_argument(
         "--reference", type=Path, help="Give the word error rate against the transcripts of this manifest.tsv."
     )
+    add_corpus_flags(parser)
     return parser
 
 
 def _work(options: argparse.Namespace, output: Output) -> Status:
+    if is_corpus(options):
+        return work_on_corpus(options, output, _references)
     utterances = gather_utterances(options.audio)
     references = _references(options.reference, utterances) if options.reference else None
     paths = [utterance.path for utterance in utterances]

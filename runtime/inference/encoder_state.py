@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,12 @@ class StateTensor:
         """Entries of a ring that one step writes; 0 for a tensor that is replaced."""
         return 0 if self.spec.update == "replace" else self.new.shape[self.spec.axis] or 0
 
+    @cached_property
     def zeros(self) -> Array:
-        """Before the first step, for a batch of one stream."""
-        return np.zeros([size or 1 for size in self.tensor.shape], self.tensor.dtype)
+        """Before the first step, for a batch of one stream; read-only."""
+        zeros: Array = np.zeros([size or 1 for size in self.tensor.shape], self.tensor.dtype)
+        zeros.flags.writeable = False
+        return zeros
 
 
 StateLayout = tuple[StateTensor, ...]
@@ -56,13 +60,23 @@ def state_layout(graph: GraphSpec) -> StateLayout:
     return tuple(StateTensor(spec, inputs[spec.input], outputs[spec.output]) for spec in graph.states)
 
 
+def bytes_a_stream(encoder: GraphSpec) -> int:
+    """Bytes that a stream keeps between two steps for its encoder."""
+    return sum(state.zeros().nbytes for state in state_layout(encoder))
+
+
+def _converts(given: np.dtype[Any], kept: np.dtype[Any]) -> bool:
+    """Whether numbers of a type mean the same in another. Whole numbers of 8 bits count units of a scale."""
+    return given == kept or given.kind == kept.kind == "f"
+
+
 @dataclass(slots=True)
 class EncoderState:
     """The encoder's state of one stream. The stream that owns it is the only one to change it.
 
     Attributes:
         layout: its tensors.
-        arrays: by name, each with a batch of 1.
+        arrays: by name, each with a batch of 1. Before the first step they are zeros that all streams share.
         written: entries written to each ring since the stream began.
         row: where the rings that are read by row lie, among those of other streams; `None` in memory of their own.
     """
@@ -75,7 +89,7 @@ class EncoderState:
     @classmethod
     def initial(cls, layout: StateLayout) -> "EncoderState":
         """Before the first step: zeros."""
-        return cls(layout, {state.name: state.zeros() for state in layout}, {state.name: 0 for state in layout})
+        return cls(layout, {state.name: state.zeros for state in layout}, {state.name: 0 for state in layout})
 
     @classmethod
     def after(cls, steps: int, layout: StateLayout, arrays: Mapping[str, Array]) -> "EncoderState":
@@ -87,21 +101,20 @@ class EncoderState:
         restored = cls.initial(layout)
         for state in layout:
             target, source = restored.arrays[state.name], arrays.get(state.name)
-            if source is None or source.shape != target.shape or source.dtype.kind != target.dtype.kind:
+            if source is None or source.shape != target.shape or not _converts(source.dtype, target.dtype):
                 found = "none" if source is None else f"{source.dtype} of shape {source.shape}"
                 raise ValueError(f"{state.name}: expected {target.dtype} of shape {target.shape}, found {found}")
             if not np.isfinite(source).all():
                 raise ValueError(f"{state.name}: expected finite numbers, found others")
-            target[...] = source.astype(target.dtype)
+            restored.arrays[state.name] = source.astype(target.dtype)
             restored.written[state.name] = steps * state.entries_per_step
         return restored
 
-    def move(self, row: Row | None) -> None:
-        """Bring the rings that are read by row elsewhere; `None` is memory of their own."""
-        rings = [tensor.name for tensor in self.layout if tensor.spec.rows]
-        moved = {name: np.empty_like(self.arrays[name]) for name in rings} if row is None else row.arrays
-        for name in rings:
-            moved[name][...] = self.arrays[name]
+    def move(self, row: Row) -> None:
+        """Bring the rings that are read by row there."""
+        moved = row.arrays
+        for name, array in moved.items():
+            array[...] = self.arrays[name]
         self.arrays = self.arrays | moved
         self.row = row
 
@@ -116,6 +129,8 @@ class EncoderState:
 
     def _write_ring(self, state: StateTensor, new: Array, segments: int) -> None:
         """Overwrite the oldest entries. Of a pass, the last entries that the ring has room for are written."""
+        if not self.arrays[state.name].flags.writeable:
+            self.arrays[state.name] = self.arrays[state.name].copy()
         ring = np.moveaxis(self.arrays[state.name], state.spec.axis, 0)
         written = segments * state.entries_per_step
         capacity = len(ring)

@@ -14,17 +14,16 @@ from emf.runtime.arrays import Array, Arrays, IdArray
 from emf.runtime.inference.encoder_state import EncoderState, StateLayout
 from emf.runtime.inference.state_block import Row, StateBlock
 
+_RESERVED_BYTES = 2**30
+"""Addresses of the first block, for 436 streams of the base model. Only rows in which streams lie take memory."""
 _FEWEST_ROWS = 16
-"""Rows of the smallest block. The system gives memory for those that are used."""
 
 
 class StatePool:
     """Brings streams into one block; safe to call from several threads at once, each with streams of its own.
 
-    A block never grows. A larger one takes its place when there is no room, and a smaller one when half of it lies
-    idle; streams move there at the next batch that they are in. While every stream is decoded now and then, blocks
-    are about twice as large as their streams; streams that only wait may hold up to three times the memory that the
-    most streams at once needed.
+    A block never grows. When there is no room, one with twice as many rows as there are streams takes its place, and
+    streams move there at the next batch that they are in. A row that a stream leaves gives its memory back.
     """
 
     def __init__(self) -> None:
@@ -35,7 +34,7 @@ class StatePool:
     def inputs(self, states: Sequence[EncoderState], num_rows: int) -> dict[str, Array]:
         """The rings of n streams and their rows, as inputs of a graph that reads rings by row; empty for others.
 
-        A stream that is decoded alone stays where it is, unless most of its block lies idle: then it leaves it.
+        A stream that is decoded alone stays where it is if it lies in any block, be it another pool's.
 
         Args:
             states: of each stream.
@@ -45,8 +44,8 @@ class StatePool:
         if not by_row:
             return {}
         rows = np.zeros(num_rows, np.int64)
-        if num_rows == 1:
-            rings = _alone(states[0])
+        if num_rows == 1 and states[0].row is not None:
+            rings: Arrays = states[0].arrays
         else:
             rings, rows[: len(states)] = self.bring_together(states)
             rows[len(states) :] = rows[0]
@@ -66,29 +65,20 @@ class StatePool:
         with self._lock:
             block = None if self._newest is None else self._newest()
             outside = [state for state in states if state.row is None or state.row.block is not block]
-            if block is None or block.num_free < len(outside) or self._is_too_large(block):
+            if block is None or block.num_free < len(outside):
                 used = sum(known.num_used for known in self._blocks)
-                block, outside = self._open(states[0].layout, 2 * (used + len(outside))), list(states)
+                block, outside = self._open(states[0].layout, used + len(outside)), list(states)
             return block, [(state, block.take()) for state in outside]
 
-    def _is_too_large(self, block: StateBlock) -> bool:
-        """Whether a smaller block should take its place.
-
-        Not while older blocks, which wait for their last streams, are larger together: they would become many.
-        """
-        others = sum(known.touched for known in self._blocks if known is not block)
-        return block.is_sparse and block.touched >= others
-
-    def _open(self, layout: StateLayout, num_rows: int) -> StateBlock:
-        shape = (max(_FEWEST_ROWS, num_rows),)
-        rings = {tensor.name: tensor.zeros() for tensor in layout if tensor.spec.rows}
-        block = StateBlock({name: np.empty(shape + ring.shape[1:], ring.dtype) for name, ring in rings.items()})
+    def _open(self, layout: StateLayout, num_streams: int) -> StateBlock:
+        """A block with twice as many rows as these streams need; with fewer where addresses are scarce."""
+        rings = {tensor.name: tensor.zeros[0] for tensor in layout if tensor.spec.rows}
+        reserved = _RESERVED_BYTES // sum(ring.nbytes for ring in rings.values())
+        few = max(_FEWEST_ROWS, 2 * num_streams)
+        try:
+            block = StateBlock(max(few, reserved), rings)
+        except OSError:
+            block = StateBlock(few, rings)
         self._blocks.add(block)
         self._newest = ref(block)
         return block
-
-
-def _alone(state: EncoderState) -> Arrays:
-    if state.row is not None and state.row.block.is_sparse:
-        state.move(None)
-    return state.arrays

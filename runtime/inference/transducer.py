@@ -86,7 +86,7 @@ class Transducer:
 
     def initial_predictor_state(self) -> FloatArray:
         """LSTM state before the first token, without the batch axis: zeros."""
-        return _float(self._lstm.zeros()[0])
+        return _float(self._lstm.zeros[0].copy())
 
     def warm_up(self, num_streams: int, beam_width: int) -> None:
         """Prepare the backend for batches of up to `num_streams` streams."""

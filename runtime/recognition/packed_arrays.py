@@ -16,11 +16,11 @@ VERSION = 1
 MAX_BYTES = 2**30
 _DIGEST = hashlib.sha256().digest_size
 _PREFIX = struct.Struct("<7sBI")
-_DTYPES = ("float32", "float16", "int64")
+_DTYPES = ("float32", "float16", "int8", "int64")
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Bytes of a header and arrays (float32 or int64), ending with their SHA-256."""
+    """Bytes of a header and arrays, of the types of `_DTYPES`, ending with their SHA-256."""
     layout = {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()}
     text = json.dumps({"header": dict(header), "arrays": layout}).encode()
     parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]

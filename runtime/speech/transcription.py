@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,11 @@ class _Recording:
         self.stream.accept_waveform(rate, samples)
         self.duration_s += len(samples) / rate
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of it is decoded, or no more of it can be read."""
+        return self.error is not None or self.stream.is_final
+
     def feed_or_fail(self) -> None:
         """Feed; what is wrong with the audio is kept in `error`."""
         try:
@@ -128,17 +133,51 @@ def transcribe_each(
     active = list(all_recordings)
     spent = 0.0
     while active:
-        for recording in active:
-            recording.feed_or_fail()
-        active = [recording for recording in active if recording.error is None]
-        begin = time.perf_counter()
-        while ready := [recording for recording in active if recognizer.is_ready(recording.stream)]:
-            recognizer.decode_streams([recording.stream for recording in ready])
-            for recording in ready:
-                _after_step(recognizer, recording, on_partial)
-        spent += time.perf_counter() - begin
-        active = [recording for recording in active if not recording.stream.is_final]
+        spent += _advance(recognizer, active, on_partial)
+        active = [recording for recording in active if not recording.has_ended]
     return [_finished(recognizer, recording) for recording in all_recordings], spent
+
+
+def transcribe_all(
+    recognizer: Recognizer, recordings: Iterable[tuple[Path, Blocks] | None], width: int
+) -> Iterator[tuple[int, Transcription | Failure]]:
+    """Stream any number of recordings through the recognizer, `width` at a time; one that ends makes room for the next.
+
+    Args:
+        recognizer: as for `transcribe_recordings`.
+        recordings: taken when there is room. `None` stands for one that is not there yet: the recordings at hand go
+            on before it is asked for again, so it may come only where there are some.
+        width: recordings to decode together at the most.
+
+    Yields:
+        What came of each recording, in the order in which they end, with its place among the recordings taken.
+    """
+    source, taken = iter(recordings), count()
+    active: dict[int, _Recording] = {}
+    while True:
+        for one in islice(source, width - len(active)):
+            if one is None:
+                break
+            path, blocks = one
+            active[next(taken)] = _Recording(path, iter(blocks), recognizer.create_stream(recording=True))
+        if not active:
+            return
+        _advance(recognizer, list(active.values()))
+        for place in [place for place, recording in active.items() if recording.has_ended]:
+            yield place, _finished(recognizer, active.pop(place))
+
+
+def _advance(recognizer: Recognizer, recordings: Sequence[_Recording], on_partial: OnPartial | None = None) -> float:
+    """Feed each recording a block and decode what is ready; the seconds spent decoding."""
+    for recording in recordings:
+        recording.feed_or_fail()
+    active = [recording for recording in recordings if recording.error is None]
+    begin = time.perf_counter()
+    while ready := [recording for recording in active if recognizer.is_ready(recording.stream)]:
+        recognizer.decode_streams([recording.stream for recording in ready])
+        for recording in ready:
+            _after_step(recognizer, recording, on_partial)
+    return time.perf_counter() - begin
 
 
 def _after_step(recognizer: Recognizer, recording: _Recording, on_partial: OnPartial | None) -> None:

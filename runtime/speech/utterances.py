@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emf.runtime.errors import AudioError
 
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au")
 _MAX_BYTES = 256 * 2**20
 
 
@@ -18,7 +19,7 @@ class Utterance:
     speaker: str
 
 
-def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utterance]:
+def read_speech_manifest(path: Path, need_transcripts: bool = True, need_files: bool = True) -> list[Utterance]:
     """Read a tab-separated table with a header row; `path` is relative to the table's folder.
 
     Capitals in the header and a byte order mark in front of it make no difference.
@@ -26,6 +27,7 @@ def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utte
     Args:
         path: the table; the columns `path` and, where needed, `transcript` are read, and `speaker`.
         need_transcripts: whether every row must have a transcript.
+        need_files: whether every recording must be there.
 
     Raises:
         AudioError: missing, malformed, without rows, or naming files that do not exist.
@@ -51,12 +53,12 @@ def read_speech_manifest(path: Path, need_transcripts: bool = True) -> list[Utte
         )
     if not rows:
         raise AudioError(f"{path}: expected recordings, found a header row only")
-    return [_utterance(path, number, row) for number, row in enumerate(rows, start=2)]
+    return [_utterance(path, number, row, need_files) for number, row in enumerate(rows, start=2)]
 
 
-def _utterance(manifest: Path, number: int, row: dict[str, str | None]) -> Utterance:
+def _utterance(manifest: Path, number: int, row: dict[str, str | None], need_file: bool) -> Utterance:
     audio = manifest.parent / (row["path"] or "")
-    if not row["path"] or not audio.is_file():
+    if not row["path"] or (need_file and not audio.is_file()):
         raise AudioError(f"{manifest}, line {number}: there is no recording {row['path']!r}")
     return Utterance(audio, row.get("transcript"), row.get("speaker") or "")
 
@@ -70,3 +72,35 @@ def gather_utterances(paths: list[Path]) -> list[Utterance]:
         else:
             found.append(Utterance(path, None, ""))
     return found
+
+
+def gather_corpus(paths: list[Path]) -> list[Utterance]:
+    """As `gather_utterances`, of recordings that may be missing, and with folders among the paths.
+
+    A folder stands for its `manifest.tsv`, or for the sound files in it and below.
+
+    Raises:
+        AudioError: a folder has neither, or a manifest is malformed.
+    """
+    found: list[Utterance] = []
+    for path in paths:
+        manifest = path / "manifest.tsv" if path.is_dir() else path
+        if manifest.suffix.lower() == ".tsv" and (manifest == path or manifest.is_file()):
+            found += read_speech_manifest(manifest, need_transcripts=False, need_files=False)
+        elif path.is_dir():
+            found += [Utterance(file, None, "") for file in sound_files(path)]
+        else:
+            found.append(Utterance(path, None, ""))
+    return found
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """The sound files in a folder and below, by their suffixes, in order.
+
+    Raises:
+        AudioError: there are none.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise AudioError(f"{folder}: expected sound files, found none; name a manifest or a folder that holds speech")
+    return files

@@ -11,10 +11,12 @@ from starlette.requests import HTTPConnection
 from emf.runtime.errors import Overloaded
 from emf.serve.access.credentials import key_of
 from emf.serve.access.keys import Account, Keys
+from emf.serve.access.passes import Passes
 from emf.serve.pool.places import Place, Places
 
 RETRY_AFTER_FULL = 2
 RETRY_AFTER_DRAIN = 5
+_NO_KEY = "expected an API key of this server; send it as a Bearer"
 
 
 class Refusal(Exception):
@@ -64,6 +66,7 @@ class Gate:
         count: is told the reason of every refusal.
         origins: web pages of other hosts that may connect, such as `https://example.org`; `*` is every page.
         draining: the server ends; nobody is admitted.
+        passes: short-lived keys, which are as good as the key that made them.
     """
 
     keys: Keys
@@ -71,6 +74,7 @@ class Gate:
     count: Callable[[str], None]
     origins: frozenset[str] = field(default_factory=frozenset)
     draining: bool = False
+    passes: Passes = field(default_factory=Passes, init=False)
 
     def check(self, connection: HTTPConnection) -> Account:
         """Check the origin and the key.
@@ -83,11 +87,23 @@ class Gate:
             raise self._refuse(
                 HTTPStatus.FORBIDDEN, "origin", "this page may not connect; allow it with --allow-origin"
             )
-        account = self.keys.account_of(key_of(connection))
+        key = key_of(connection)
+        account = self.keys.account_of(key)
+        if account is None and (found := self.passes.find(key)) is not None:
+            account = found.account
         if account is None:
-            raise self._refuse(
-                HTTPStatus.UNAUTHORIZED, "key", "expected an API key of this server; send it as a Bearer"
-            )
+            raise self._refuse(HTTPStatus.UNAUTHORIZED, "key", _NO_KEY)
+        return account
+
+    def check_owner(self, connection: HTTPConnection) -> Account:
+        """As `check`, for what only the owner of a lasting key may do.
+
+        Raises:
+            Refusal: 401 or 403.
+        """
+        account = self.check(connection)
+        if self.keys.account_of(key_of(connection)) is None:
+            raise self._refuse(HTTPStatus.UNAUTHORIZED, "key", _NO_KEY)
         return account
 
     @contextmanager

@@ -19,6 +19,7 @@ from emf.serve.access.gate import Gate
 from emf.serve.access.hosts import is_loopback
 from emf.serve.access.keys import ENVIRONMENT, Keys, read_keys
 from emf.serve.app import make_app
+from emf.serve.connections import allow_descriptors
 from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.operations.logs import log_as_json
 from emf.serve.options import ServeOptions
@@ -78,6 +79,7 @@ def _work(flags: argparse.Namespace, output: Output) -> Status:
     _check_exposure(options, keys)
     if options.log_format == "json":
         log_as_json(logging.INFO if flags.verbose else logging.WARNING)
+    allow_descriptors(options.max_connections)
     bound, own_ports = bind(options.host, options.port), bind_own_ports(options)
     others = {port.protocol: port.address(options) for port in own_ports}
     on_ready = _tell_addresses(flags, output, address_of(bound, options), others)

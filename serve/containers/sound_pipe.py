@@ -1,4 +1,4 @@
-"""Compressed audio decoded while it comes: libsndfile reads it from a pipe, in a thread."""
+"""Compressed audio decoded while it comes: libsndfile or PyAV reads it from a pipe, in a thread."""
 
 import asyncio
 import logging
@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from emf.runtime.audio.part_decoder import PartDecoder, open_part
 from emf.runtime.audio.sound_parts import sound_parts
 from emf.runtime.audio.sound_source import kept
 from emf.runtime.errors import AudioError
+from emf.serve.containers.media import Media, demuxer_of
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK_SECONDS = 0.1
@@ -22,9 +24,21 @@ _MOST_WAITING = 64 * 2**20
 """Bytes that wait to be decoded."""
 _WHOLE_FIRST = (b"fLaC",)
 """Formats that libsndfile cannot read from a pipe: they are decoded once all of them is there."""
+_AS_IT_COMES = ("matroska", "aac")
+"""What PyAV reads from a pipe; an MP4 may say only at its end where its audio is."""
 
 Block = tuple[int, FloatArray]
 """A sample rate in Hz, and samples of shape (frames, channels)."""
+
+
+class _Coming:
+    """A source that gives what has come; it can neither seek nor be waited for to give all that is asked for."""
+
+    def __init__(self, source: BufferedReader) -> None:
+        self._source = source
+
+    def read(self, size: int, /) -> bytes:
+        return self._source.read1(size)
 
 
 class SoundPipe:
@@ -47,8 +61,7 @@ class SoundPipe:
     async def open(self, start: bytes) -> None:
         """Begin with the first bytes, at least four."""
         reading, writing = os.pipe()
-        whole_first = start.startswith(_WHOLE_FIRST)
-        threading.Thread(target=self._run, args=(reading, whole_first), name="sound pipe", daemon=True).start()
+        threading.Thread(target=self._run, args=(reading, start), name="sound pipe", daemon=True).start()
         end = os.fdopen(writing, "wb", buffering=0)
         self._transport, _ = await self._loop.connect_write_pipe(asyncio.BaseProtocol, end)
         self.feed(start)
@@ -78,11 +91,13 @@ class SoundPipe:
 
     # In the thread
 
-    def _run(self, descriptor: int, whole_first: bool) -> None:
+    def _run(self, descriptor: int, start: bytes) -> None:
         error: AudioError | None = None
         with os.fdopen(descriptor, "rb") as source:
             try:
-                if whole_first:
+                if (demuxer := demuxer_of(start)) is not None:
+                    self._decode_media(source, demuxer)
+                elif start.startswith(_WHOLE_FIRST):
                     self._decode_whole(source)
                 else:
                     self._decode(PartDecoder(f"/dev/fd/{descriptor}"))
@@ -98,6 +113,13 @@ class SoundPipe:
         with kept(source) as file:
             for part in sound_parts(file):
                 self._decode(open_part(file, Path("audio"), part))
+
+    def _decode_media(self, source: BufferedReader, demuxer: str) -> None:
+        with nullcontext(_Coming(source)) if demuxer in _AS_IT_COMES else kept(source) as file:
+            media = Media(file, demuxer)
+            for block in media.blocks(_BLOCK_SECONDS):
+                if not self._hand_over((media.sample_rate, block)):
+                    return
 
     def _decode(self, decoder: PartDecoder) -> None:
         for block in decoder.blocks(_BLOCK_SECONDS):

@@ -31,7 +31,7 @@ from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat
 from emf.serve.session.events import Ended, Failed, FailureCode, Final
 from emf.serve.session.session import Session
-from emf.serve.session.settings import SessionSettings
+from emf.serve.session.settings import UNBROKEN, SessionSettings
 
 _LOGGER = logging.getLogger(__name__)
 MOST_BYTES = 512 * 2**20
@@ -105,7 +105,7 @@ async def _transcribe(
     upload: _Upload,
 ) -> Response:
     form, blocks = await asyncio.to_thread(_open, upload, parameters)
-    wishes = StreamWishes(parameters.phrases, forgiving=True)
+    wishes = StreamWishes(parameters.phrases, UNBROKEN, forgiving=True)
     session = service.open_session(PROTOCOL, admission, SessionSettings(form, wishes))
     feeding = asyncio.create_task(_feed(session, blocks))
     listening = asyncio.create_task(_listen(session, form.num_streams))
@@ -143,6 +143,10 @@ def _open(upload: _Upload, parameters: Parameters) -> tuple[AudioFormat, Iterato
     if parameters.form is not None and not is_wav(start):
         return parameters.form, iter(lambda: upload.file.read(_RAW_PIECE), b"")
     form = sound_format(upload.file, parameters.multichannel)
+    announced = parameters.form
+    if announced is not None and announced.sample_rate != form.sample_rate:
+        rates = f"{announced.sample_rate} Hz, as announced, found a WAV file of {form.sample_rate} Hz"
+        raise AudioError(f"expected {rates}; leave the announcement out")
     return form, sound_blocks(upload.file, form)
 
 

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from emf.runtime.errors import UsageError
 from emf.serve.access.credentials import chosen_subprotocol, subprotocols
 from emf.serve.access.gate import Refusal
-from emf.serve.deepgram import prerecorded
+from emf.serve.deepgram import grants, prerecorded
 from emf.serve.deepgram.live import Live
 from emf.serve.deepgram.parameters import read_parameters
 from emf.serve.deepgram.refusals import id_headers, live_close, refusal_of, refuse
@@ -63,7 +63,14 @@ def routes(service: Service) -> Sequence[BaseRoute]:
         except UsageError as error:
             return _bad_request(request, error)
 
-    return [WebSocketRoute(PATH, live), Route(PATH, listen, methods=["POST"])]
+    async def grant(http: HttpRequest) -> Response:
+        return await grants.grant(http, service)
+
+    return [
+        WebSocketRoute(PATH, live),
+        Route(PATH, listen, methods=["POST"]),
+        Route(grants.PATH, grant, methods=["POST"]),
+    ]
 
 
 def _bad_request(request: Request, error: UsageError) -> Response:

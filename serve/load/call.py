@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from inspect import signature
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -16,6 +18,9 @@ ANSWER_SECONDS = 60.0
 """How long the end may take to come back before a call counts as failed."""
 _OVERLOAD, _DONE = 1013, (1000, 1001)
 _FULL = (429, 503)
+_MOST_UNREAD = 2**20
+_DIRECTLY: dict[str, Any] = {"proxy": None} if "proxy" in signature(connect.__init__).parameters else {}
+"""Before its version 15, websockets knows no proxies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,12 @@ async def call(
     made = Call(recording, len(pieces), len(samples) / client.sample_rate)
     try:
         async with connect(
-            server.url, additional_headers=server.headers, compression=None, max_size=None, max_queue=None, proxy=None
+            server.url,
+            additional_headers=server.headers,
+            compression=None,
+            max_size=None,
+            max_queue=_MOST_UNREAD,
+            **_DIRECTLY,
         ) as socket:
             await _Talk(socket, client, made, watch).run(pieces)
     except InvalidStatus as error:
@@ -180,8 +190,9 @@ class _Talk:
             if heard.is_end:
                 made.final = now - made.seconds
                 return
-        if not (self._client.ends_by_close and self._sent > made.num_messages and self._socket.close_code in _DONE):
-            raise CallFailed(f"closed_{self._socket.close_code}", "the server closed the connection before the end")
+        close_code = self._socket.protocol.close_code
+        if not (self._client.ends_by_close and self._sent > made.num_messages and close_code in _DONE):
+            raise CallFailed(f"closed_{close_code}", "the server closed the connection before the end")
         made.final = loop.time() - made.begin - made.seconds
 
 

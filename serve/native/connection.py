@@ -48,8 +48,8 @@ class Connection:
         conversation = await self._conversation(start, admission, stack)
         if conversation is None:
             return
-        await self._websocket.send_text(messages.encode(conversation.started()))
-        sender = conversation.sender = asyncio.create_task(self._send(conversation, start))
+        started = messages.encode(conversation.started())
+        sender = conversation.sender = asyncio.create_task(self._send(conversation, started, start))
         reading = asyncio.create_task(self._read(conversation, sender))
         try:
             await asyncio.wait([reading, sender], return_when=asyncio.FIRST_COMPLETED)
@@ -155,8 +155,9 @@ class Connection:
             return
         conversation.session.complain(messages.BAD_MESSAGE, message)
 
-    async def _send(self, conversation: Conversation, start: messages.Start) -> None:
+    async def _send(self, conversation: Conversation, started: str, start: messages.Start) -> None:
         with suppress(WebSocketDisconnect):
+            await self._websocket.send_text(started)
             async for text in conversation.answers(start.have, start.heard):
                 await self._websocket.send_text(text)
 

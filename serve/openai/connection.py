@@ -11,6 +11,7 @@ from emf.serve.access.credentials import subprotocols
 from emf.serve.access.gate import Admission
 from emf.serve.openai import client_messages as client
 from emf.serve.openai.client_messages import BadMessage
+from emf.serve.openai.client_secrets import settings_of_key
 from emf.serve.openai.server_messages import Error, ErrorDetails, encode
 from emf.serve.openai.session_config import SessionConfig
 from emf.serve.openai.session_messages import audio_format
@@ -43,7 +44,8 @@ class Connection:
         self._is_beta = is_beta(websocket)
         lifetime = service.session_limits.max_session
         config = SessionConfig(f"sess_{token_hex(10)}", int(time.time() + lifetime))
-        self._config = config.named(websocket.query_params.get("model") or service.pool.facts.name)
+        named = config.named(websocket.query_params.get("model") or service.pool.facts.name)
+        self._config = named.updated(settings_of_key(service, websocket))
         self._turns = Turns(self._config, self._is_beta)
         self._failure: Failed | None = None
 

@@ -7,6 +7,7 @@ from starlette.websockets import WebSocket
 
 from emf.serve.access.credentials import chosen_subprotocol, subprotocols
 from emf.serve.access.gate import Refusal
+from emf.serve.openai.client_secrets import ClientSecrets
 from emf.serve.openai.connection import SUBPROTOCOL, Connection
 from emf.serve.openai.errors import error_response, refusal_error
 from emf.serve.openai.models import Models
@@ -29,6 +30,7 @@ def routes(service: Service) -> Sequence[BaseRoute]:
 
     return [
         WebSocketRoute("/v1/realtime", realtime),
+        Route("/v1/realtime/client_secrets", ClientSecrets(service).create, methods=["POST"]),
         Route("/v1/audio/transcriptions", Transcriptions(service)),
         Route("/v1/models", models.list),
         Route("/v1/models/{model:model_name}", models.get),

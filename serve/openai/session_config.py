@@ -26,6 +26,7 @@ from emf.serve.openai.session_messages import (
     to_beta,
 )
 from emf.serve.pool.stream_pool import StreamWishes
+from emf.serve.session.settings import UNBROKEN
 
 Value = TypeVar("Value")
 LOGPROBS = "item.input_audio_transcription.logprobs"
@@ -78,7 +79,7 @@ class SessionConfig:
 
     @property
     def wishes(self) -> StreamWishes:
-        """How streams are decoded. Without turn detection, segments end as the server has it, and are joined."""
+        """How streams are decoded. Without turn detection, the client says what has to be final."""
         return keyword_wishes(self.transcription.keywords or (), self._endpoint())
 
     @property
@@ -95,10 +96,10 @@ class SessionConfig:
         """Whether the client asked for them."""
         return LOGPROBS in (self.include or ())
 
-    def _endpoint(self) -> EndpointRules | None:
+    def _endpoint(self) -> EndpointRules:
         match self.turn_detection:
             case None:
-                return None
+                return UNBROKEN
             case ServerVad(silence_duration_ms=milliseconds):
                 silence = 0.5 if milliseconds is None else max(milliseconds / 1e3, _SHORTEST_SILENCE)
             case SemanticVad(eagerness=eagerness):

@@ -4,11 +4,14 @@ Source: `openai.types.audio.Transcription` and `TranscriptionVerbose`.
 """
 
 import zlib
+from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
+from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.result import Word
 from emf.runtime.speech.subtitles import to_srt, to_vtt
 from emf.serve.openai.server_messages import LogProb, Usage
@@ -18,6 +21,8 @@ from emf.serve.openai.uploads import Granularity, ResponseFormat, Upload
 from emf.serve.session.events import Passage
 
 _DIGITS = 3
+_SEGMENTS = EndpointRules()
+"""Pauses and lengths at which a transcript is cut into segments."""
 _UNKNOWN = "unknown"
 """Where the client does not name the language; an artifact does not either."""
 
@@ -93,7 +98,7 @@ def wanted_logprobs(transcript: Transcript, upload: Upload) -> list[LogProb] | U
 
 def _verbose(transcript: Transcript, upload: Upload) -> Verbose:
     passages = [passage for passage in transcript.passages if passage.text]
-    segments = [_segment(number, passage) for number, passage in enumerate(passages)]
+    segments = [_segment(number, piece) for number, piece in enumerate(chain.from_iterable(map(_pieces, passages)))]
     words = [
         TimedWord(w.word, round(w.start, _DIGITS), round(w.end, _DIGITS), round(w.confidence, _DIGITS))
         for w in transcript.words
@@ -106,6 +111,24 @@ def _verbose(transcript: Transcript, upload: Upload) -> Verbose:
         segments if Granularity.SEGMENT in upload.granularities else UNSET,
         words if Granularity.WORD in upload.granularities else UNSET,
     )
+
+
+def _pieces(passage: Passage) -> Iterator[Passage]:
+    """A passage cut at its pauses, or between words where it is long; whole, if its text is not words and spaces."""
+    words, rules = passage.words, _SEGMENTS
+    if " ".join(word.word for word in words) != passage.text:
+        yield passage
+        return
+    first = 0
+    for at in range(1, len(words) + 1):
+        is_last = at == len(words)
+        length = (words[-1] if is_last else words[at]).end - words[first].start
+        if is_last or words[at].start - words[at - 1].end >= rules.silence_after_speech or length > rules.max_length:
+            said = words[first:at]
+            text = " ".join(word.word for word in said)
+            start, end = (passage.start if first == 0 else said[0].start), (passage.end if is_last else said[-1].end)
+            yield Passage(text, text, said, start, end)
+            first = at
 
 
 def _segment(number: int, passage: Passage) -> Segment:

@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.sound_files import decode_sound
 from emf.runtime.errors import AudioError, Overloaded
 from emf.runtime.recognition.result import Word
 from emf.serve.access.gate import Admission
+from emf.serve.containers.sound_upload import mono_blocks
 from emf.serve.openai.connection import PROTOCOL
 from emf.serve.openai.errors import request_error
 from emf.serve.openai.session_config import keyword_wishes
@@ -23,7 +23,7 @@ from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat, Encoding
 from emf.serve.session.events import Ended, Event, Failed, FailureCode, Final, Passage, StableGrew
 from emf.serve.session.session import Session
-from emf.serve.session.settings import SessionSettings
+from emf.serve.session.settings import UNBROKEN, SessionSettings
 
 _WAIT_SECONDS = 20.0
 """For a place, once the file is here."""
@@ -60,14 +60,15 @@ async def transcribing(service: Service, admission: Admission, upload: Upload) -
     Raises:
         RequestError: the file cannot be read, or no place is free.
     """
-    blocks = decode_sound(upload.file, Path(upload.name))
+    blocks = mono_blocks(upload.file, Path(upload.name))
     try:
         first = await _in_thread(lambda: next(blocks, None))
     except AudioError as error:
         raise request_error(Failed(FailureCode.BAD_AUDIO, str(error))) from error
     await _claim_place(admission)
     form = AudioFormat(Encoding.PCM_F32LE, _SILENT_RATE if first is None else first[0])
-    session = service.open_session(PROTOCOL, admission, SessionSettings(form, keyword_wishes(upload.keywords, None)))
+    wishes = keyword_wishes(upload.keywords, UNBROKEN)
+    session = service.open_session(PROTOCOL, admission, SessionSettings(form, wishes))
     feeding = asyncio.create_task(_feed(session, first, blocks))
     try:
         yield session

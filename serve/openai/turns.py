@@ -16,8 +16,8 @@ from emf.serve.session.events import Ended, Event, Failed, Final, Flushed, Note,
 
 _SHORTEST_COMMIT = 0.1
 """Seconds of audio; OpenAI refuses to commit less."""
-_MOST_WORDS = 400
-"""In a message, which would grow too long."""
+_MOST_WORDS = 300
+"""Of which a message tells more than the text: clients and proxies refuse long messages."""
 _LEAST_CONFIDENCE = 1e-6
 _DIGITS = 3
 
@@ -179,13 +179,14 @@ class Turns:
             yield messages.ItemAdded(self._event_id(), item, previous)
             yield messages.ItemDone(self._event_id(), item, previous)
         length = round(max(end - self._ended_at, 0.0), _DIGITS)
+        is_short = len(turn.words) <= _MOST_WORDS
         yield messages.Completed(
             self._event_id(),
             item.id,
             turn.text,
             messages.Usage(length),
-            [_word(word) for word in turn.words] if len(turn.words) <= _MOST_WORDS else UNSET,
-            logprobs(turn.words) if self._config.wants_logprobs else UNSET,
+            [_word(word) for word in turn.words] if is_short else UNSET,
+            logprobs(turn.words) if is_short and self._config.wants_logprobs else UNSET,
         )
         self._turn, self._previous, self._ended_at = None, item.id, end
 

@@ -1,6 +1,6 @@
 """What the server counts beside the engine's own metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -44,6 +44,11 @@ class Counters:
         for protocol in protocols:
             self._sessions.labels(protocol)
             self._audio.labels(protocol)
+
+    def watch_connections(self, count: Callable[[], int]) -> None:
+        """Tell how many connections are open, whenever somebody asks."""
+        gauge = Gauge("emf_connections", "Connections that are open, of whatever kind.", registry=self.registry)
+        gauge.set_function(count)
 
     def refused(self, reason: str) -> None:
         """Count a connection that was refused."""

@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from emf.runtime.recognition.endpoint import EndpointRules
 from emf.serve.pool.stream_pool import NO_WISHES, StreamWishes
 from emf.serve.session.audio_format import AudioFormat
+
+UNBROKEN = EndpointRules(silence_before_speech=10.0, silence_after_speech=10.0, max_length=300.0)
+"""For audio of which nothing has to be final before it ends, such as a recording. At an endpoint the search drops the
+hypotheses that contradict what was said so far; without one it decides as for `Recognizer.transcribe`. Very long audio
+still has segments, so that a step never costs more than it does after minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from emf.serve.pool.stream_pool import StreamWishes
 from emf.serve.service.service import Service
 from emf.serve.session.audio_format import AudioFormat, Encoding
 from emf.serve.session.events import Ended, Failed, StableGrew
-from emf.serve.session.settings import SessionSettings
+from emf.serve.session.settings import UNBROKEN, SessionSettings
 from emf.serve.wyoming import messages
 
 PROTOCOL = "wyoming"
@@ -43,7 +43,7 @@ class Utterance:
             AudioError: audio of this kind cannot be decoded.
             Refusal: the server drains or carries no more.
         """
-        settings = SessionSettings(_form_of(start), StreamWishes(phrases, forgiving=True))
+        settings = SessionSettings(_form_of(start), StreamWishes(phrases, UNBROKEN, forgiving=True))
         self.start, self.is_finished = start, False
         self._service, self._tell = service, tell
         self._language = service.pool.facts.language

@@ -1,11 +1,12 @@
 """What `deploy/` holds, as far as it can be tried without containers: by nginx, promtool and systemd themselves."""
 
+import asyncio
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,16 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from websockets.asyncio.client import connect
 
+from emf.serve import http_server
 from tests.conftest import ROOT
 from tests.entry_points import run
 from tests.serve.live_server import LiveServer, live_server
 from tests.signals import SAMPLE_RATE, speech_like
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+from nginx_before import CERTIFICATE, nginx_before
 
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
@@ -79,38 +85,8 @@ def small_server(tiny_artifact: Path) -> Iterator[LiveServer]:
 def proxy(small_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of nginx before a server with one place, and the certificate by which it is known."""
     folder = tmp_path_factory.mktemp("nginx")
-    certificate, key = folder / "server.crt", folder / "server.key"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
-    subprocess.run(command, check=True, capture_output=True)
-    port = free_port()
-    text = (DEPLOY / "nginx" / "emf.conf").read_text(encoding="utf-8")
-    for ours, here in {
-        "emf:8000": f"127.0.0.1:{small_server.port}",
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "/etc/nginx/tls": str(folder),
-        "/dev/stdout": str(folder / "access.log"),
-    }.items():
-        assert ours in text
-        text = text.replace(ours, here)
-    (folder / "emf.conf").write_text(text, encoding="utf-8")
-    main = f"daemon off; pid {folder}/pid; events {{}} http {{ access_log off; include {folder}/emf.conf; }}"
-    (folder / "nginx.conf").write_text(main, encoding="utf-8")
-    nginx = ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
-    subprocess.run([*nginx, "-t"], check=True, capture_output=True)
-    process = subprocess.Popen(nginx)
-    try:
-        yield f"127.0.0.1:{port}", certificate
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    with nginx_before(small_server.port, folder) as address:
+        yield address, folder / CERTIFICATE
 
 
 @needs("nginx")
@@ -126,10 +102,31 @@ def test_live_text_through_nginx_with_tls(proxy: tuple[str, Path], small_server:
     place = small_server.service.gate.places.take()
     full = run("emf-stream", f"wss://{address}", recording, "--rate", "fast", env=environment)
     place.give_back()
-    assert (full.returncode, full.stderr.count(b"\n")) == (2, 1)
+    assert (full.returncode, full.stderr.count(b"\n")) == (2, 1), full.stderr.decode()
     assert b"503" in full.stderr
     with httpx.Client(base_url=f"https://{address}", verify=ssl.create_default_context(cafile=certificate)) as client:
         assert client.get("/").status_code == 200
         assert client.get("/metrics").status_code == client.get("/health/ready").status_code == 404
         client.get("/", params={"api_key": "secret-of-this-test"})
     assert "secret-of-this-test" not in (certificate.parent / "access.log").read_text(encoding="utf-8")
+
+
+@needs("nginx")
+@pytest.mark.parametrize(("ping_seconds", "close_code"), [(0.2, None), (600.0, 1006)])
+def test_silence_behind_nginx_ends_nothing(
+    tiny_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ping_seconds: float, close_code: int | None
+) -> None:
+    """The server's pings keep nginx from giving up, though the client sends nothing; without them, it does."""
+    assert http_server._PING_SECONDS <= 20 < min(numbers("nginx/emf.conf", r"proxy_(?:read|send)_timeout\s+(\d+)s"))
+
+    async def run(address: str) -> int | None:
+        trusting = ssl.create_default_context(cafile=tmp_path / CERTIFICATE)
+        url = f"wss://{address}/v1/realtime?intent=transcription"
+        async with connect(url, ssl=trusting, ping_interval=None) as talk:
+            await asyncio.sleep(1.2)
+            return talk.protocol.close_code
+
+    faster = {f"proxy_{way}_timeout    90s": f"proxy_{way}_timeout 500ms" for way in ("read", "send")}
+    monkeypatch.setattr(http_server, "_PING_SECONDS", ping_seconds)
+    with live_server(tiny_artifact) as server, nginx_before(server.port, tmp_path, faster) as address:
+        assert asyncio.run(run(address)) == close_code

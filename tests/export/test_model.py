@@ -143,7 +143,7 @@ def test_librispeech_is_taken_from_the_cache(cache: Path, monkeypatch: pytest.Mo
         (cache / file).write_bytes(b"")
     opened: list[Path] = []
 
-    def load_files(name: str, checkpoint: Path, config: None, tokens: Path, stats: Path) -> None:
+    def load_files(name: str, checkpoint: Path, config: None, tokens: Path, stats: Path, lengths: None) -> None:
         assert (name, config) == ("librispeech", None)
         opened.extend([checkpoint, tokens, stats])
 

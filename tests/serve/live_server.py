@@ -46,6 +46,14 @@ class LiveServer:
     def url(self, path: str = "/emf/v1/stream", scheme: str = "ws") -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """As `emf-serve --json` prints them."""
+        return {
+            "address": self.url("", "http"),
+            **{name: f"tcp://127.0.0.1:{port}" for name, port in self.ports.items()},
+        }
+
     def stop(self) -> None:
         """As SIGTERM does."""
         self.loop.call_soon_threadsafe(self.server.stop)

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from emf.runtime import EndpointRules
+from emf.serve import http_server
+from emf.serve.load.alone import Alone
+from emf.serve.load.call import Server, call
+from emf.serve.load.client import Client
+from emf.serve.load.clients import CLIENTS, address
+from emf.serve.load.figures import Load
+from emf.serve.load.loading import run_load
 from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.native.talking import talking
 from tests.signals import SAMPLE_RATE, speech_like
@@ -40,27 +48,63 @@ def stalled(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             go_on.set()
 
 
-def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pings are answered only by a server that reads on; afterwards all audio is decoded, in order."""
-    long = np.tile(AUDIO, 5)
+STALL_SECONDS, PING_SECONDS = 1.5, 0.4
 
-    async def run(server: LiveServer) -> str:
+
+def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute of audio comes at once. Who reads on answers pings and gets answers; all audio is decoded."""
+    long = np.tile(AUDIO, 7)
+
+    async def run(server: LiveServer) -> tuple[str, int]:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             await talk.hear("started")
             with stalled(server, monkeypatch):
                 for at in range(0, len(long), 3200):
                     await talk.socket.send(long[at : at + 3200].tobytes())
-                async with asyncio.timeout(SECONDS):
-                    for _ in range(3):
+                await talk.say("finish")
+                end = time.monotonic() + STALL_SECONDS
+                while time.monotonic() < end:
+                    async with asyncio.timeout(PING_SECONDS):
                         await (await talk.socket.ping())
-                    while next(iter(server.service.sessions)).received < len(long):
-                        await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.1)
+                (session,) = server.service.sessions
+                received = session.received
+            text: str = (await talk.hear("done"))["text"]
+            return text, received
+
+    monkeypatch.setattr(http_server, "_PING_SECONDS", PING_SECONDS)
+    with live_server(tiny_artifact) as server:
+        expected = server.recognizer.transcribe(long, SAMPLE_RATE).text
+        assert asyncio.run(run(server)) == (expected, len(long))
+
+
+def test_decoding_never_holds_the_loop(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes a third of a second here; the loop is never as late as that."""
+
+    async def run(server: LiveServer) -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES[:32_000])
             await talk.say("finish")
             text: str = (await talk.hear("done"))["text"]
             return text
 
     with live_server(tiny_artifact) as server:
-        assert asyncio.run(run(server)) == server.recognizer.transcribe(long, SAMPLE_RATE).text
+        expected, decode = (
+            server.recognizer.transcribe(AUDIO[:16_000], SAMPLE_RATE).text,
+            server.recognizer.decode_streams,
+        )
+
+        def decode_slowly(streams: Any) -> None:
+            time.sleep(0.33)
+            decode(streams)
+
+        monkeypatch.setattr(server.recognizer, "decode_streams", decode_slowly)
+        assert asyncio.run(run(server)) == expected
+        told = server.service.counters.registry.get_sample_value
+        samples = told("emf_loop_lag_seconds_count")
+        assert samples is not None
+        assert samples > 15
+        assert told("emf_loop_lag_seconds_bucket", {"le": "0.25"}) == samples
 
 
 def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +114,7 @@ def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pyte
                 await talk.socket.send(bytes(32_000 * 16))
                 code = (await talk.hear("error"))["code"]
                 await talk.socket.wait_closed()
-            return code, talk.socket.close_code
+            return code, talk.socket.protocol.close_code
 
     with live_server(tiny_artifact, max_backlog=15.0) as server:
         assert asyncio.run(run(server)) == ("backlog", 1013)
@@ -120,6 +164,33 @@ def test_more_clients_than_places_are_refused_before_the_upgrade(tiny_artifact: 
         assert server.service.gate.places.taken == 0
 
 
+def test_twice_the_clients_of_all_protocols_disturb_nobody(tiny_artifact: Path) -> None:
+    """The others are refused at once, before the upgrade, and nobody is closed with an error. Its times are those of a
+    busy machine; `emf-load` measures what an idle one does.
+    """
+    places, seconds = 10, 2.5
+
+    async def load(url: str, client: Callable[[], Client]) -> Load:
+        facts = client()
+        target = Server(address(url, facts.path), {}, client)
+        speech = [speech_like(1.0 + 0.2 * n, seed=n, sample_rate=facts.sample_rate) for n in range(2)]
+        alone = [Alone.of(await call(target, n, samples)) for n, samples in enumerate(speech)]
+        return await run_load(target, speech, alone, 2 * places // len(CLIENTS), seconds)
+
+    async def run(url: str) -> list[Load]:
+        return await asyncio.gather(*(load(url, client) for client in CLIENTS.values()))
+
+    with live_server(tiny_artifact, max_streams=places) as server:
+        figures = [load.figures() for load in asyncio.run(run(server.url("", "http")))]
+    assert sum(one.refused for one in figures) >= 10
+    for name, one in zip(CLIENTS, figures, strict=True):
+        assert one.reasons.keys() <= {"http_503"}, name
+        assert (one.failed, one.wrong_text) == (0, 0), name
+        assert one.recordings > 0, name
+        assert one.refused_ms.p50 < 300, name
+        assert one.lag_ms.p50 < 1000, name
+
+
 def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Path) -> None:
     """New ones are refused meanwhile; a silent one is sent away at once."""
 
@@ -137,7 +208,7 @@ def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Pat
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             code = (await talk.hear("error"))["code"]
             await talk.socket.wait_closed()
-            return code, talk.socket.close_code
+            return code, talk.socket.protocol.close_code
 
     async def run(server: LiveServer) -> tuple[list[str], tuple[str, int | None], int]:
         stopped = asyncio.Event()
@@ -170,7 +241,7 @@ def test_sessions_that_do_not_end_by_themselves_are_ended_with_their_text(tiny_a
             server.stop()
             code = (await talk.hear("error"))["code"]
             await talk.socket.wait_closed()
-            return code, talk.socket.close_code, " ".join(final["stable"] for final in talk.finals())
+            return code, talk.socket.protocol.close_code, " ".join(final["stable"] for final in talk.finals())
 
     with live_server(tiny_artifact, drain=1.0) as server:
         expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text

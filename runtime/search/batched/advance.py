@@ -1,6 +1,7 @@
 """The search of a step, with whichever implementation is quicker for the batch."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, pairwise
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.search import run
@@ -20,6 +21,10 @@ _SEARCHES: Mapping[str, Advance] = {
 _FEWEST_STREAMS = 4
 """For fewer streams the reference is quicker: arrays cost the same for one stream as for ten."""
 
+_MOST_STREAMS = 32
+"""All that a search meets stays in memory until its step ends. 60 at once take 4 to 5 % less time a step, and nearly
+half a MiB more a stream."""
+
 
 def advance_batch(
     encodings: FloatArray, states: Sequence[SearchState], model: Model, options: SearchOptions
@@ -27,7 +32,10 @@ def advance_batch(
     """One step of every stream over arrays; see `Advance`."""
     if not encodings.shape[1]:
         return run.advance(encodings, states, model, options)
-    return _SEARCHES[options.decoding_method](encodings, states, model, options)
+    search, parts = _SEARCHES[options.decoding_method], -(-len(states) // _MOST_STREAMS)
+    ends = [len(states) * part // parts for part in range(parts + 1)]
+    found = [search(encodings[low:high], states[low:high], model, options) for low, high in pairwise(ends)]
+    return list(chain.from_iterable(found))
 
 
 def advance(

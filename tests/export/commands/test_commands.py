@@ -11,6 +11,7 @@ import torch
 
 from emf.export.commands.export import main as export_main
 from emf.export.commands.verify import main as verify_main
+from emf.runtime.artifact.manifest_file import read_manifest
 from tests.oracle import CONFIGS, source
 from tests.signals import speech_like
 
@@ -96,6 +97,41 @@ def test_a_lightning_checkpoint_whose_name_is_not_utf8(files: Path, tmp_path: Pa
     assert export_main([*arguments(files, tmp_path / "out"), *flags]) == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["provenance"]["model"] == "caf\\udce9.ckpt"
+
+
+def test_other_lengths_and_an_int8_cache(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+    """Passed the check against torchaudio's model built with these lengths; `emf-verify` builds it again."""
+    flags = ["--segment-length", "12", "--right-context", "8", "--left-context", "20", "--cache", "int8"]
+    assert export_main(arguments(files, tmp_path / "out", *flags, "--backends", "onnxruntime")) == 0
+    found = document(capsys)
+    layers, heads, dim = CONFIGS[NAME]["transformer_num_layers"], 1, CONFIGS[NAME]["time_reduction_input_dim"] * 4
+    assert found["state_bytes"] == layers * 2 * heads * 20 * dim + 8
+    assert found["verify"]["cache_drift"]["cache"] == "int8"
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.geometry.segment_length, manifest.geometry.right_context_length) == (12, 8)
+    assert manifest.geometry.left_context_length == 20 and manifest.samples_per_step == 12 * 160
+    trained = {"segment_length": 16, "right_context_length": 4, "left_context_length": 30}
+    assert manifest.provenance["trained_lengths"] == trained
+    flags = ["--checkpoint", str(files / "model.pt"), "--config", str(files / "model.json"), "--verify-seconds", "3"]
+    assert verify_main([str(tmp_path / "out"), "--audio", str(files / "speech.wav"), *flags, "--json"]) == 0
+    assert all(check["passed"] for check in document(capsys)["checks"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--segment-length", "10"), "expected a --segment-length that is a multiple of the model's 4"),
+        (("--segment-length", "0"), "expected a --segment-length of at least 4 feature frames, found 0"),
+        (("--right-context", "3"), "expected a --right-context that is a multiple of the model's 4"),
+        (("--left-context", "3", "--cache", "int8"), "expected a left context of at least a segment"),
+    ],
+)
+def test_lengths_that_do_not_fit_take_one_line(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    assert export_main(arguments(files, tmp_path / "out", *flags)) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_artifact_stays(capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path) -> None:

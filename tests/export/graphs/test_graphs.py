@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from emf.export.graphs.encoder import EncoderGraph
 from emf.export.graphs.graphs import make_graphs
 from emf.export.graphs.joiner import JOINER_TOP_K, JoinerGraph
 from emf.export.graphs.predictor import PredictorGraph
-from emf.export.graphs.states import STREAM_ROWS, EncoderStates
+from emf.export.graphs.states import EncoderStates
 from emf.export.model_config import geometry_of
-from emf.runtime.artifact.manifest import StateSpec
+from tests.export.graphs.chain import Chain
 from tests.oracle import CONFIGS, random_rnnt, tiny
 from tests.tolerances import MODULE
 
@@ -31,43 +30,6 @@ ENCODERS: dict[str, dict[str, Any]] = {
         LENGTHS * 4, OPTIONS + OPTIONS[:4], ["relu", "gelu", "silu"] * 10, strict=False
     )
 } | CONFIGS
-
-
-class Chain:
-    """An encoder graph with its states kept as the runtime keeps them, for a batch, in rows of another order."""
-
-    def __init__(self, graph: EncoderGraph, specs: tuple[StateSpec, ...], batch: int) -> None:
-        self.graph, self.specs, self.steps = graph, specs, 0
-        example = graph.example_inputs(batch)
-        self.states = [torch.zeros_like(example[spec.input]) for spec in specs]
-        self.rows = torch.arange(batch).flip(0) + 1
-        self.more = [self.rows] if STREAM_ROWS in example else []
-        self.entries = [value.shape[spec.axis] for spec, value in zip(specs, graph(*example.values())[1:], strict=True)]
-
-    def step(self, features: torch.Tensor) -> torch.Tensor:
-        """One pass over as many segments as the features are windows long."""
-        encoding: torch.Tensor
-        encoding, *new = self.graph(features, *self.states, *self.more)
-        segments = features.shape[1] // self.graph.geometry.step_length
-        self.steps += segments
-        for index, (spec, value) in enumerate(zip(self.specs, new, strict=True)):
-            if spec.update == "ring":
-                ring = self.states[index]
-                end = self.steps * self.entries[index]
-                where = torch.arange(end - value.shape[spec.axis], end) % ring.shape[spec.axis]
-                for target, entry in zip(where.tolist(), value.unbind(spec.axis), strict=True):
-                    ring.select(spec.axis, target)[self.rows] = entry
-            else:
-                self.states[index] = value
-        return encoding
-
-    def in_time_order(self) -> dict[str, np.ndarray]:
-        """The states by name, rings unrolled with the oldest entries first."""
-        found = {}
-        for spec, value, count in zip(self.specs, self.states, self.entries, strict=True):
-            rolled = torch.roll(value[self.rows], -self.steps * count, spec.axis) if spec.update == "ring" else value
-            found[spec.input] = rolled.numpy()
-        return found
 
 
 @pytest.mark.parametrize("config", ENCODERS.values(), ids=list(ENCODERS))

@@ -40,9 +40,9 @@ class LayersFirst(EncoderStates):
         length, cache, *others = states
         return super().read([length, cache.permute(1, 0, 3, 2), *others, torch.arange(length.shape[0])])
 
-    def write(self, new: Past) -> tuple[Tensor, ...]:
-        length, cache, *others = super().write(new)
-        return (length, cache.permute(1, 0, 3, 2), *others)
+    def write(self, length: Tensor | None, caches: list[Tensor], memories: list[Tensor]) -> tuple[Tensor, ...]:
+        first, cache, *others = super().write(length, caches, memories)
+        return (first, cache.permute(1, 0, 3, 2), *others)
 
     def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
         packed = super().of_torchaudio(state)

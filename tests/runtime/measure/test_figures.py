@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from emf.runtime.measure.document import INLINE, to_document
+from emf.runtime.measure.document import INLINE, to_document, to_json
 from emf.runtime.measure.figures import LatencyStatistics
 from emf.runtime.measure.latency import Measurements
 
@@ -43,3 +43,10 @@ def test_inline_fields_stand_in_their_place() -> None:
     assert document == {"a": 1, "b": 1.0, "c": ["x"], "nested": {"k": [{"b": 1.0, "c": ["x"]}]}, "d": None}
     assert list(document) == ["a", "b", "c", "nested", "d"]
     assert to_document(_Outer(1, None, {}, "d")) == {"a": 1, "nested": {}, "d": "d"}
+
+
+def test_numbers_are_rounded_and_counts_are_not() -> None:
+    document = to_document(_Outer(123_456_789_012, _Inner(0.1 + 0.2, ()), {}, None))
+    assert document["a"] == 123_456_789_012
+    assert repr(document["b"]) == "0.3"
+    assert to_json({"times": [17 * 0.04, 36_000.16, 3.7e-06]}) == {"times": [0.68, 36_000.16, 3.7e-06]}

@@ -77,7 +77,7 @@ def test_a_quota_is_that_of_its_key(guarded: LiveServer) -> None:
                     while True:
                         await second.recv()
             assert await status(guarded, additional_headers={"Authorization": f"Bearer {GOOD}"}) == 101
-            return second.close_code
+            return second.protocol.close_code
 
     assert asyncio.run(run()) == 1008
     assert asyncio.run(status(guarded, additional_headers={"Authorization": f"Bearer {SMALL}"})) == 101

@@ -13,7 +13,9 @@ from tests.serve.live_server import SECONDS, LiveServer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the client goes on with websockets.legacy
-    from deepgram import AsyncDeepgramClient, DeepgramClient, DeepgramClientEnvironment
+    from deepgram import AsyncDeepgramClient as AsyncDeepgramClient
+    from deepgram import DeepgramClient as DeepgramClient
+    from deepgram import DeepgramClientEnvironment
     from deepgram.listen.v1.socket_client import AsyncV1SocketClient
     from deepgram.listen.v1.types.listen_v1configure import ListenV1Configure as ListenV1Configure
     from deepgram.listen.v1.types.listen_v1results import ListenV1Results

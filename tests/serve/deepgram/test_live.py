@@ -277,6 +277,6 @@ def test_browsers_send_the_key_as_a_subprotocol_and_an_empty_message_ends(demo: 
             await socket.send(b"")
             heard = [str(message) async for message in socket]
             assert '"type":"Metadata"' in heard[-1]
-            return socket.subprotocol, "dg-request-id" in socket.response.headers, socket.close_code
+            return socket.subprotocol, "dg-request-id" in socket.response.headers, socket.protocol.close_code
 
     assert asyncio.run(run()) == ("token", True, 1000)

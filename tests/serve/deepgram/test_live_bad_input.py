@@ -109,7 +109,7 @@ def test_keys_origins_and_places_are_refused_in_deepgrams_form(tiny_artifact: Pa
             small = {"Authorization": "Token small-key-0123456789"}
             async with connect(server.url(f"/v1/listen?{RAW}"), additional_headers=small) as socket:
                 await socket.wait_closed()
-                assert socket.close_code == 1008
+                assert socket.protocol.close_code == 1008
         status, _ = await refusal(server, f"{RAW}&channels=2&multichannel=true", additional_headers=good)
         assert status == 503
 
@@ -131,7 +131,7 @@ async def closing(server: LiveServer, query: str, *sent: str | bytes) -> tuple[i
                 heard = [json.loads(message) async for message in socket]
         except ConnectionClosed:
             pass
-        return socket.close_code, socket.close_reason, heard
+        return socket.protocol.close_code, socket.protocol.close_reason, heard
 
 
 def wav(rate: int = RATE, channels: int = 1) -> bytes:
@@ -227,7 +227,7 @@ def test_who_sends_nothing_is_closed_as_by_deepgram(tiny_artifact: Path, query: 
                 await socket.send('{"type":"KeepAlive"}')
             async with asyncio.timeout(SECONDS):
                 await socket.wait_closed()
-            return socket.close_code, (socket.close_reason or "")[:8]
+            return socket.protocol.close_code, (socket.protocol.close_reason or "")[:8]
 
     with live_server(tiny_artifact, idle_timeout=1.0) as server:
         assert asyncio.run(run(server)) == (1011, "NET-0001")
@@ -271,7 +271,7 @@ def test_the_end_of_the_server_gives_all_text(tiny_artifact: Path) -> None:
             except ConnectionClosed:
                 pass
             texts = [m["channel"]["alternatives"][0]["transcript"] for m in heard if m["type"] == "Results"]
-            return socket.close_code, " ".join(filter(None, texts))
+            return socket.protocol.close_code, " ".join(filter(None, texts))
 
     with live_server(tiny_artifact, drain=1.0) as server:
         assert asyncio.run(run(server)) == (1012, server.recognizer.transcribe(AUDIO, RATE).text)

@@ -78,6 +78,7 @@ BAD = {
     "no sound": (b"x" * 5_000, "audio/wav", ""),
     "a header alone": (sound(DIGITS)[:40], "audio/wav", ""),
     "floats that are none": (b"\xff" * 4_000, "", "encoding=linear32&sample_rate=16000"),
+    "another rate than announced": (sound(DIGITS), "audio/wav", "encoding=linear16&sample_rate=8000"),
     "a bad parameter": (sound(DIGITS), "", "utt_split=long"),
     "a callback": (sound(DIGITS), "", "callback=http://example.org"),
 }

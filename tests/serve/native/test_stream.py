@@ -149,7 +149,7 @@ def test_starts_that_make_no_sense(server: LiveServer, case: str) -> None:
             await socket.send(text)
             answer = json.loads(await socket.recv())
             await socket.wait_closed()
-            return answer, socket.close_code
+            return answer, socket.protocol.close_code
 
     answer, close = asyncio.run(run())
     assert (answer["type"], answer["code"]) == ("error", code)
@@ -180,7 +180,7 @@ def test_floats_that_are_no_audio(server: LiveServer, value: float) -> None:
             await talk.socket.send(np.full(1000, value, "<f4").tobytes())
             error = await talk.hear("error")
             await talk.socket.wait_closed()
-            return error, talk.socket.close_code
+            return error, talk.socket.protocol.close_code
 
     error, close = asyncio.run(run())
     assert (error["code"], close) == ("bad_audio", 1008)
@@ -194,7 +194,7 @@ def test_a_message_that_is_too_large_is_refused_and_harms_nobody(server: LiveSer
                 await greedy.socket.send(bytes(25 * 2**20))
                 await greedy.hear("done")
             await healthy.say("finish")
-            return greedy.socket.close_code, (await healthy.hear("done"))["text"]
+            return greedy.socket.protocol.close_code, (await healthy.hear("done"))["text"]
 
     close, text = asyncio.run(run())
     assert close == 1009
@@ -206,7 +206,7 @@ def test_a_client_that_says_nothing_is_sent_away(tiny_artifact: Path) -> None:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
             code = (await talk.hear("error"))["code"]
             await talk.socket.wait_closed()
-            return code, talk.socket.close_code
+            return code, talk.socket.protocol.close_code
 
     with live_server(tiny_artifact, idle_timeout=1.0) as server:
         assert asyncio.run(run(server)) == ("idle", 1008)

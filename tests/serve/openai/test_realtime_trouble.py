@@ -128,7 +128,7 @@ def test_much_audio_at_once(server: LiveServer) -> None:
                 await socket.send("A" * (25 * 2**20))
                 while True:
                     await socket.recv()
-            return socket.close_code
+            return socket.protocol.close_code
 
     assert asyncio.run(run()) == 1009
 
@@ -169,7 +169,7 @@ def test_who_is_let_in(tiny_artifact: Path) -> None:
             async with connect(server.url(PATH), additional_headers={"Authorization": f"Bearer {good}"}) as second:
                 assert json.loads(await second.recv())["error"]["code"] == "rate_limit_exceeded"
                 await second.wait_closed()
-                assert second.close_code == 1008
+                assert second.protocol.close_code == 1008
 
     with live_server(tiny_artifact, keys=Keys([(good, Account("good", 1))])) as server:
         asyncio.run(run(server))
@@ -199,7 +199,7 @@ def test_sessions_expire(tiny_artifact: Path) -> None:
             assert completed["transcript"] == server.recognizer.transcribe(AUDIO, 24_000).text
             assert (await hear(socket, "error"))["error"]["code"] == "session_expired"
             await socket.wait_closed()
-            assert socket.close_code == 1008
+            assert socket.protocol.close_code == 1008
 
     with live_server(tiny_artifact, max_session=1.5) as server:
         asyncio.run(run(server))
@@ -238,7 +238,7 @@ def test_the_text_is_complete_when_the_server_ends(tiny_artifact: Path) -> None:
                         assert event["transcript"] == server.recognizer.transcribe(AUDIO, 24_000).text
             assert COMPLETED in kinds
             assert "error" not in kinds
-            assert socket.close_code == 1012
+            assert socket.protocol.close_code == 1012
 
     with live_server(tiny_artifact, drain=2.0) as server:
         asyncio.run(run(server))

@@ -1,6 +1,7 @@
 """The server keeps what its OpenAPI document promises: schemathesis asks, sensibly and not."""
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.signals import SAMPLE_RATE, speech_like
 
 KEY = "openapi-key-0123456789"
 DOCUMENT = Path(__file__).parents[3] / "serve" / "operations" / "openapi.json"
+EXAMPLES = int(os.environ.get("EMF_FUZZ_EXAMPLES", "12"))
+"""Of each operation; `tools/fuzz_messages.py --rest` asks more."""
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -39,7 +42,7 @@ schema = schemathesis.openapi.from_path(DOCUMENT)
 
 
 @schema.parametrize()
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_described(case: Any, guarded: LiveServer) -> None:
     is_sensible = case.meta is not None and case.meta.generation.mode.is_positive
     if is_sensible and isinstance(case.body, dict) and "file" in case.body:

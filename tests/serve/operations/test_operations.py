@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emf.serve.operations.logs import JsonFormatter
 from emf.serve.pool.in_process import InProcessPool
+from tests.conftest import ROOT
 from tests.serve.live_server import LiveServer, live_server
 from tests.serve.native.talking import talking
 from tests.signals import SAMPLE_RATE, speech_like
@@ -44,6 +45,7 @@ def test_metrics_tell_what_happened(tiny_artifact: Path) -> None:
     with live_server(tiny_artifact) as server:
         live = asyncio.run(run(server))
         assert (live["emf_sessions"], live["emf_streams"], live["emf_capacity"]) == (1, 1, 8)
+        assert live["emf_connections"] == 2, "the client, and who reads the metrics"
         time.sleep(0.3)
         after = metrics(server)
         assert (after["emf_sessions"], after["emf_streams"]) == (0, 0)
@@ -52,6 +54,24 @@ def test_metrics_tell_what_happened(tiny_artifact: Path) -> None:
         assert after["emf_lag_seconds_count"] > 0
         assert after["emf_final_seconds_count"] == 1
         assert after["emf_engine_finished_total"] == 1
+
+
+def test_a_silent_connection_pins_no_machine(tiny_artifact: Path) -> None:
+    """What the autoscaler reads goes down though the client stays: `emf_streams` counts what is being decoded."""
+
+    async def run(server: LiveServer) -> list[tuple[float, float]]:
+        told = []
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            for audio in (BYTES, b"", BYTES):
+                await talk.socket.send(audio)
+                await asyncio.sleep(0.1 if audio else 0.8)
+                found = await asyncio.to_thread(metrics, server)
+                told.append((found["emf_streams"], found["emf_sessions"]))
+        return told
+
+    assert "name: emf_streams" in (ROOT / "deploy" / "kubernetes" / "emf-serve.yaml").read_text(encoding="utf-8")
+    with live_server(tiny_artifact, park_after=0.3) as server:
+        assert asyncio.run(run(server)) == [(1, 1), (0, 1), (1, 1)]
 
 
 def test_readiness(tiny_artifact: Path) -> None:

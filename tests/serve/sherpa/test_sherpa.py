@@ -1,7 +1,9 @@
 """sherpa-onnx: what its example client sends and hears."""
 
 import asyncio
+import sys
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -15,6 +17,11 @@ from tests.serve.recordings import recording, silence
 from tests.serve.sherpa.client import Result, receive, to_bytes, transcribe
 from tests.serve.snippets import snippet
 from tests.signals import SAMPLE_RATE, speech_like
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "tools"))
+from agent_clients import AGENTS, SHERPA
+from client_speech import speech_of
+from real_clients import Server
 
 SHORT = (speech_like(2.0, seed=5) * 32767).astype(np.int16)
 BYTES = to_bytes(SHORT)
@@ -85,7 +92,7 @@ def test_floats_that_are_no_audio_end_the_connection_alone(server: LiveServer, c
             healthy = asyncio.create_task(transcribe(server, pieces(BYTES, 1600)))
             await talk.send(NO_AUDIO[case])
             await receive(talk)
-            return talk.close_code, await healthy
+            return talk.protocol.close_code, await healthy
 
     code, results = asyncio.run(run())
     assert code == 1008
@@ -130,7 +137,7 @@ def test_the_end_of_the_server_comes_behind_the_text(tiny_artifact: Path) -> Non
             server.stop()
             await asyncio.sleep(0.2)
             await ends.send("Done")
-            return await receive(ends), await receive(ended), ended.close_code
+            return await receive(ends), await receive(ended), ended.protocol.close_code
 
     with live_server(tiny_artifact, drain=1.0) as server:
         whole, cut, code = asyncio.run(run(server))
@@ -146,3 +153,11 @@ def test_the_page_connects(demo_server: LiveServer, capsys: pytest.CaptureFixtur
     source = snippet("sherpa-onnx.md").replace(":6006", f":{demo_server.ports['sherpa']}")
     exec(compile(source, "sherpa-onnx.md", "exec"), {})
     assert capsys.readouterr().out.strip() == demo_server.recognizer.transcribe(recording("date"), SAMPLE_RATE).text
+
+
+@pytest.mark.skipif(which(SHERPA) is None, reason="sherpa-onnx-bin is not installed: the extra `clients`")
+def test_its_client_in_cpp(demo_server: LiveServer) -> None:
+    samples = recording("date").astype(np.float32) / np.float32(32768)
+    speech = speech_of(samples, SAMPLE_RATE, AGENTS["sherpa-binary"].forms[0])
+    text = asyncio.run(AGENTS["sherpa-binary"].transcribe(Server(0, 0, demo_server.ports["sherpa"], 0), speech))
+    assert text == demo_server.recognizer.transcribe(recording("date"), SAMPLE_RATE).text != ""

@@ -42,7 +42,7 @@ class Talk:
         answer = await self.ask(END)
         async with asyncio.timeout(SECONDS):
             await self.socket.wait_closed()
-        assert self.socket.close_code == 1000
+        assert self.socket.protocol.close_code == 1000
         return answer
 
 

@@ -147,7 +147,7 @@ def test_what_makes_no_sense_ends_the_connection_alone(server: LiveServer, messa
                 await talk.socket.send(message)
             async with asyncio.timeout(SECONDS):
                 await talk.socket.wait_closed()
-            return talk.socket.close_code, talk.socket.close_reason, text_of([await healthy.end()])
+            return talk.socket.protocol.close_code, talk.socket.protocol.close_reason, text_of([await healthy.end()])
 
     code, reason, text = asyncio.run(run())
     assert (code, (reason or "")[:8]) == (1008, "expected")
@@ -177,7 +177,7 @@ def test_the_end_of_the_server_tells_what_was_said(tiny_artifact: Path) -> None:
             server.stop()
             text = text_of([await talk.hear()])
             await talk.socket.wait_closed()
-            return text, talk.socket.close_code
+            return text, talk.socket.protocol.close_code
 
     with live_server(tiny_artifact, drain=1.0) as server:
         assert asyncio.run(run(server)) == (server.recognizer.transcribe(SHORT, SAMPLE_RATE).text, 1012)

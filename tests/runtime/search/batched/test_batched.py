@@ -17,6 +17,7 @@ from emf.runtime.guidance.fusion import Fusion
 from emf.runtime.guidance.guidance import Guidance
 from emf.runtime.recognition import batch_step
 from emf.runtime.search.agreement import commit, common_prefix_length, settle
+from emf.runtime.search.batched import advance as batched_advance
 from emf.runtime.search.batched.advance import advance, advance_batch
 from emf.runtime.search.hypothesis import SearchState
 from emf.runtime.search.methods import METHODS
@@ -85,6 +86,7 @@ def assert_equal(found: SearchState, expected: SearchState) -> None:
     streams=st.lists(st.tuples(st.integers(0, NUM_FRAMES - 1), st.integers(0, 3)), min_size=1, max_size=6),
     frames=st.sampled_from([1, 4, 12]),
     settled_after=st.sampled_from([None, 2]),
+    at_once=st.sampled_from([2, 32]),
 )
 def test_a_batch_equals_its_streams(
     guidances: list[Guidance],
@@ -98,6 +100,7 @@ def test_a_batch_equals_its_streams(
     streams: list[tuple[int, int]],
     frames: int,
     settled_after: int | None,
+    at_once: int,
 ) -> None:
     model = TableModel(NUM_FRAMES, num_tokens=5, seed=seed, blank_bias=bias)
     options = SearchOptions(
@@ -112,7 +115,9 @@ def test_a_batch_equals_its_streams(
     guiding = [streams[0][1] if penalty else guidance for _, guidance in streams]
     starts = [model.start().guided_by(guidances[guidance]) for guidance in guiding]
     offsets = [offset for offset, _ in streams]
-    together = roll(advance_batch, model, starts, offsets, options, frames, settled_after)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batched_advance, "_MOST_STREAMS", at_once)
+        together = roll(advance_batch, model, starts, offsets, options, frames, settled_after)
     for index, (start, offset) in enumerate(zip(starts, offsets, strict=True)):
         alone = roll(advance_one_by_one, model, [start], [offset], options, frames, settled_after)
         for states, expected in zip(together, alone, strict=True):

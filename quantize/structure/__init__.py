@@ -1,0 +1,1 @@
+"""What another structure of a trained model would cost and say, without making it."""

@@ -1,0 +1,1 @@
+"""A trained model cut into experts: what that costs and loses."""

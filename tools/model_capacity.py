@@ -1,0 +1,143 @@
+"""Measure what one and two workers take on this machine, fit the model of capacity, and say what others would carry.
+
+Example:
+    python tools/model_capacity.py artifacts/base --precision int8 --decoding-method beam
+
+Three kinds of workers decode steps of several numbers of streams: one process of one thread, two such processes at the
+same time, one process of two threads. See `capacity_model.py` for the model and `capacity_simulation.py` for the load
+that is simulated. `--out` keeps what was measured, `--measured` takes it from there.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from capacity_model import Measured, StepCost, fit
+from capacity_simulation import Machine, capacity
+
+from emf.runtime import Recognizer
+from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.measure.bandwidth import measure_bandwidth
+from emf.runtime.measure.floor import ChunkWork
+from emf.runtime.recognition.options import RecognizerOptions
+
+STREAMS = (1, 8, 16, 24)
+ROUNDS, STEPS, WARM_UP_STEPS = 3, 9, 2
+CORES = (2, 8, 32, 96)
+BANDWIDTHS = (5, 10, 20, 40, 80, 160, 320)
+GIGA = 1e9
+
+
+def time_steps(options: dict[str, Any], cores: Sequence[int], connection: "Connection[Any, Any]") -> None:
+    """A worker: for every number of streams that comes, the median seconds of a step go back."""
+    os.sched_setaffinity(0, cores)
+    recognizer = Recognizer.load(**options, num_threads=len(cores))
+    audio = np.random.default_rng(0).normal(0.0, 0.05, 5 * recognizer.sample_rate).astype(np.float32)
+    connection.send(None)
+    while (count := connection.recv()) is not None:
+        streams = [recognizer.create_stream() for _ in range(count)]
+        for stream in streams:
+            stream.accept_waveform(recognizer.sample_rate, audio)
+        seconds = []
+        for _ in range(STEPS):
+            begin = time.perf_counter()
+            recognizer.decode_streams(streams)
+            seconds.append(time.perf_counter() - begin)
+        connection.send(median(seconds[WARM_UP_STEPS:]))
+
+
+def measure(options: dict[str, Any]) -> list[Measured]:
+    """Steps of every kind of workers, which need two processors: of several rounds in turns the best, for each kind."""
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    spawn = multiprocessing.get_context("spawn")
+    connections, processes = [], []
+    for cores in ((first,), (second,), (first, second)):
+        here, there = spawn.Pipe()
+        processes.append(spawn.Process(target=time_steps, args=(options, cores, there), daemon=True))
+        processes[-1].start()
+        connections.append(here)
+    for connection in connections:
+        connection.recv()
+    one, other, crew = connections
+    best: dict[tuple[int, int, int], float] = {}
+    for _ in range(ROUNDS):
+        for count in STREAMS:
+            for threads, workers in ((1, (one,)), (1, (one, other)), (2, (crew,))):
+                for worker in workers:
+                    worker.send(count)
+                seconds = max(worker.recv() for worker in workers)
+                key = len(workers), threads, count
+                best[key] = min(best.get(key, math.inf), seconds)
+    for connection, process in zip(connections, processes, strict=True):
+        connection.send(None)
+        process.join()
+    return [Measured(*key, seconds) for key, seconds in best.items()]
+
+
+def table(cost: StepCost, interval: float, deadline: float, front: float) -> list[dict[str, Any]]:
+    """Streams within the deadline: machines of several sizes, workers of one thread, several bandwidths."""
+    rows = []
+    for cores in CORES:
+        free = capacity(cost, Machine(cores, 1, math.inf, front), interval, deadline)
+        limited = {
+            f"{bandwidth} GB/s": capacity(cost, Machine(cores, 1, bandwidth * GIGA, front), interval, deadline)
+            for bandwidth in BANDWIDTHS
+        }
+        one = capacity(cost, Machine(1, cores, math.inf, front), interval, deadline)
+        rows.append({"cores": cores, "one process": one, "no limit": free, **limited})
+    return rows
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--backend", default="onnxruntime")
+    parser.add_argument("--precision", default="int8")
+    parser.add_argument("--decoding-method", default="greedy")
+    parser.add_argument("--beam-width", type=int, default=10)
+    parser.add_argument("--deadline-ms", type=float, default=160.0)
+    parser.add_argument("--front-ms", type=float, default=0.0, help="of one processor, for a chunk of a stream")
+    parser.add_argument("--out", type=Path, help="keep what was measured")
+    parser.add_argument("--only-measure", action="store_true", help="end with --out")
+    parser.add_argument("--measured", type=Path, help="what was kept, instead of measuring")
+    arguments = parser.parse_args()
+    names = ("backend", "precision", "decoding_method", "beam_width")
+    chosen = {name: getattr(arguments, name) for name in names}
+    if arguments.measured:
+        steps = [Measured(**one) for one in json.loads(arguments.measured.read_text(encoding="utf-8"))]
+    else:
+        steps = measure({"artifact": str(arguments.artifact), **chosen})
+    if arguments.out:
+        arguments.out.write_text(json.dumps([asdict(one) for one in steps]) + "\n", encoding="utf-8")
+    manifest, options = read_manifest(arguments.artifact), RecognizerOptions(**chosen)
+    work = ChunkWork.of(manifest, options.variant(manifest), options)
+    cost = fit(steps, work.weight_bytes, work.state_bytes)
+    interval = manifest.samples_per_step / manifest.frontend.sample_rate
+    deadline, front = arguments.deadline_ms / 1e3, arguments.front_ms / 1e3
+    if arguments.only_measure:
+        return
+    document = {
+        "measured": [asdict(one) for one in steps],
+        "cost": asdict(cost),
+        "explained": [cost.compute(one.streams, one.threads, one.processes == 1) for one in steps],
+        "bandwidth_here": [measure_bandwidth(1) / GIGA, measure_bandwidth(2) / GIGA],
+        "bandwidth_for_a_worker": cost.bandwidth_for(1, interval) / GIGA,
+        "streams": table(cost, interval, deadline, front),
+    }
+    sys.stdout.write(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
