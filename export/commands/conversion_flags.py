@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ def add_conversion_flags(parser: CommandParser) -> None:
         "--cache-rank",
         type=_rank,
         metavar="R|ENERGY",
-        help="Keep latents of a low rank instead of keys and values: this mean rank, spread over the layers, or, below "
-        "1, the rank that keeps this share of each layer's energy.",
+        help="Keep latents of a low rank instead of keys and values: of this mean rank, spread over the layers, or, "
+        "below 1, of the ranks that keep this share of each layer's energy.",
     )
     group.add_argument(
         "--ffn-neurons", type=float, metavar="SHARE", help="Keep this share of the feed-forward networks' neurons."
@@ -35,8 +35,8 @@ def add_conversion_flags(parser: CommandParser) -> None:
     group.add_argument(
         "--symbols",
         type=Path,
-        help="Keep only the symbols of this file, a piece or an id a line, and the blank: for a closed vocabulary. Words "
-        "that need others are lost.",
+        help="Keep only the symbols of this file, a piece or an id a line, and the blank: for a closed vocabulary. "
+        "Words that need others are lost.",
     )
     group.add_argument(
         "--calibration",
@@ -102,7 +102,7 @@ def convert_as_told(source: SourceModel, conversion: ConversionOptions, options:
     seconds = _SECONDS if options.calibration_seconds is None else options.calibration_seconds
     speech = read_speech(options.calibration, source.frontend.sample_rate, seconds)
     converted, record = convert(source, conversion, windows_of(source, speech.calibration), shown)
-    drift = measure_drift(source, converted, speech, shown)
+    drift = measure_drift(source, converted, speech, options.cache, shown)
     if all(found.wer is None for found in drift.searches.values()):
         _LOGGER.warning("the speech given has no transcripts: words are compared with the original's, and not bounded")
     require_words(drift, _MAX_WER_INCREASE if options.max_wer_increase is None else options.max_wer_increase)
@@ -122,20 +122,20 @@ def _document(
     }
 
 
-def describe_conversion(document: dict[str, Any]) -> list[str]:
+def describe_conversion(document: Mapping[str, Any]) -> list[str]:
     """Lines for a person."""
     lines = []
     if document["ranks"]:
         ranks = document["ranks"]
         lost = max(document["lost_energy"])
         lines.append(
-            f"latents instead of keys and values: ranks {', '.join(map(str, ranks))} (mean {sum(ranks) / len(ranks):.1f}), "
-            f"at most {100 * lost:.2g} % of a layer's energy lost"
+            f"latents instead of keys and values: ranks {', '.join(map(str, ranks))}, {sum(ranks) / len(ranks):.1f} on "
+            f"average; at most {100 * lost:.2g} % of a layer's energy lost"
         )
     if document["neurons"]:
         lines.append(
-            f"neurons kept: {document['neurons'][0]} a layer, at most {100 * max(document['neuron_errors']):.2g} % of a "
-            "layer's output lost"
+            f"neurons kept: {document['neurons'][0]} a layer; at most {100 * max(document['neuron_errors']):.2g} % of "
+            "the variation of a layer's output lost"
         )
     if document["symbols"]:
         lines.append(f"symbols kept: {len(document['symbols']) - 1} and the blank")

@@ -56,7 +56,7 @@ class ConversionOptions:
         rank, share = self.cache_rank, self.ffn_neurons
         if rank is not None and not (0 < rank < 1 or (rank >= 1 and rank == int(rank))):
             raise UsageError(
-                f"expected a cache rank of 1 or more as a whole number, or a share of energy between 0 and 1, found {rank}"
+                f"expected a cache rank that is a whole number from 1 on, or a share of energy below 1, found {rank}"
             )
         if share is not None and not 0 < share <= 1:
             raise UsageError(f"expected a share of neurons above 0 and at most 1, found {share}")
@@ -135,7 +135,8 @@ def convert(
     """
     check_convertible(source, options)
     rnnt = _copy_without_weights(source.rnnt)
-    record, latents = ConversionRecord(), ()
+    record = ConversionRecord()
+    latents: tuple[Latent, ...] = ()
     if options.needs_speech:
         steps = (windows() for windows in progress(recordings, len(recordings), "listening"))
         moments = speech_moments(source, steps, options.cache_rank is not None, options.ffn_neurons is not None)
@@ -201,7 +202,7 @@ def _require_rows(rows: int, unknown: int, what: str) -> None:
     """
     if rows < unknown:
         raise AudioError(
-            f"expected at least {unknown} frames of speech to find {what}, found {rows}; name more of it as --calibration"
+            f"expected at least {unknown} frames of speech to find {what}, found {rows}; name more to calibrate on"
         )
     if rows < _FEW_ROWS * unknown:
         _LOGGER.warning(

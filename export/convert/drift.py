@@ -1,23 +1,21 @@
 """How far a converted model is from the original on real speech: encoder, tokens, words."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from emf.export.convert.conversion import Progress, no_progress
 from emf.export.convert.rolling import encode, encoder_of
 from emf.export.convert.speech import Speech, windows_of
-from emf.export.convert.torch_model import TorchModel
+from emf.export.convert.torch_model import TorchModel, decode
 from emf.export.model import SourceModel
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.errors import AudioError, ToleranceError
 from emf.runtime.search.options import DECODING_METHODS, SearchOptions
-from emf.runtime.search.run import advance
 from emf.runtime.speech.error_rate import EditCounts, count_errors, normalize, word_errors
+from emf.runtime.speech.utterances import Utterance
 
 SEARCHES = tuple(method for method in DECODING_METHODS if method in ("greedy", "beam"))
 BOUNDED_SEARCH = "beam"
@@ -66,39 +64,47 @@ class Drift:
 
 
 def measure_drift(
-    original: SourceModel, converted: SourceModel, speech: Speech, progress: Progress[Any] = no_progress
+    original: SourceModel,
+    converted: SourceModel,
+    speech: Speech,
+    cache: str = "float32",
+    progress: Progress[Any] = no_progress,
 ) -> Drift:
     """Decode the same speech with both models in PyTorch.
+
+    Args:
+        original: the model as it was trained.
+        converted: what was made of it.
+        speech: `measured` of it is decoded.
+        cache: format of the converted model's cache.
+        progress: wraps loops.
 
     Raises:
         AudioError: the original hears nothing in it.
     """
-    sources = (original, converted)
-    graphs, models = [encoder_of(source) for source in sources], [TorchModel(source) for source in sources]
-    tokens: list[dict[str, list[tuple[int, ...]]]] = [{name: [] for name in SEARCHES} for _ in sources]
+    graphs = encoder_of(original), encoder_of(converted, cache)
+    encodings: tuple[list[FloatArray], list[FloatArray]] = ([], [])
     signal = noise = 0.0
     windows = windows_of(original, speech.measured)
-    for steps in progress(windows, len(windows), "comparing words"):
+    for steps in progress(windows, len(windows), "comparing encodings"):
         features = steps()
         first, second = (encode(graph, features) for graph in graphs)
         signal += float(first.double().square().sum())
         noise += float((first - second).double().square().sum())
-        for model, encoding, found in zip(models, (first, second), tokens, strict=True):
-            for name in SEARCHES:
-                found[name].append(_search(model, encoding.numpy(), original.geometry.frames_per_step, name))
-    texts = [_texts(source, found) for source, found in zip(sources, tokens, strict=True)]
-    if not any(map(any, texts[0].values())):
+        encodings[0].append(first.numpy())
+        encodings[1].append(second.numpy())
+    models, frames = (TorchModel(original), TorchModel(converted)), original.geometry.frames_per_step
+    searches = {}
+    for name in progress(SEARCHES, len(SEARCHES), "comparing words"):
+        options = SearchOptions(decoding_method=name)
+        tokens = [decode(model, found, frames, options) for model, found in zip(models, encodings, strict=True)]
+        searches[name] = _word_drift(original, converted, speech.measured, tokens[0], tokens[1])
+    if not any(found.words for found in searches.values()):
         raise AudioError(
             "expected speech that the model recognises, but it gave no word; name audio of its language and domain"
         )
-    changed = {name: _tokens_changed(converted, *(found[name] for found in tokens)) for name in SEARCHES}
-    references = [utterance.transcript for utterance in speech.measured]
-    return Drift(
-        len(windows),
-        speech.held_out,
-        10.0 * math.log10(signal / noise) if noise else None,
-        {name: _word_drift(references, texts[0][name], texts[1][name], changed[name]) for name in SEARCHES},
-    )
+    snr = 10.0 * math.log10(signal / noise) if noise else None
+    return Drift(len(windows), speech.held_out, snr, searches)
 
 
 def require_words(drift: Drift, max_wer_increase: float) -> None:
@@ -117,30 +123,25 @@ def require_words(drift: Drift, max_wer_increase: float) -> None:
     )
 
 
-def _search(model: TorchModel, encoding: FloatArray, frames: int, method: str) -> tuple[int, ...]:
-    options, state = SearchOptions(decoding_method=method), model.start()
-    for chunk in np.split(encoding, range(frames, len(encoding), frames)) if len(encoding) else []:
-        (state,) = advance(chunk[None], [state], model, options)
-    return tuple(state.hypotheses[0].emissions.tokens)
-
-
-def _texts(source: SourceModel, found: dict[str, list[tuple[int, ...]]]) -> dict[str, list[str]]:
-    table = TokenTable(source.pieces.pieces, frozenset(source.pieces.hidden_ids))
-    return {name: [table.text(tokens) for tokens in utterances] for name, utterances in found.items()}
-
-
-def _tokens_changed(converted: SourceModel, first: Sequence[tuple[int, ...]], second: Sequence[tuple[int, ...]]) -> int:
-    kept = (converted.conversion or {}).get("symbols") or range(converted.geometry.num_symbols)
-    restore: Callable[[int], int] = kept.__getitem__
-    return sum(one != tuple(map(restore, other)) for one, other in zip(first, second, strict=True))
-
-
 def _word_drift(
-    references: Sequence[str | None], original: Sequence[str], converted: Sequence[str], tokens_changed: int
+    original: SourceModel,
+    converted: SourceModel,
+    utterances: Sequence[Utterance],
+    first: Sequence[list[int]],
+    second: Sequence[list[int]],
 ) -> WordDrift:
+    """Of the tokens that both models found in each utterance."""
+    kept = (converted.conversion or {}).get("symbols") or range(converted.geometry.num_symbols)
+    tokens_changed = sum(one != [kept[token] for token in other] for one, other in zip(first, second, strict=True))
+    texts = list(zip(_texts(original, first), _texts(converted, second), strict=True))
     changes = EditCounts()
-    for one, other in zip(original, converted, strict=True):
+    for one, other in texts:
         changes += count_errors(normalize(one).split(), normalize(other).split())
-    known = [(reference, *pair) for reference, *pair in zip(references, original, converted, strict=True) if reference]
+    known = [(u.transcript, *pair) for u, pair in zip(utterances, texts, strict=True) if u.transcript]
     rates = [word_errors((row[0], row[index]) for row in known).rate if known else None for index in (1, 2)]
-    return WordDrift(changes.reference_length, changes.total, tokens_changed, *rates)
+    return WordDrift(changes.reference_length, changes.total, tokens_changed, rates[0], rates[1])
+
+
+def _texts(source: SourceModel, found: Sequence[list[int]]) -> list[str]:
+    table = TokenTable(source.pieces.pieces, frozenset(source.pieces.hidden_ids))
+    return [table.text(tokens) for tokens in found]

@@ -1,6 +1,6 @@
 """The encoder in PyTorch over whole recordings, many segments in a pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -16,9 +16,9 @@ PASS_SEGMENTS = 32
 """Segments in a pass at the most: the masks and scores of a pass grow with the square of its length."""
 
 
-def encoder_of(source: SourceModel) -> EncoderGraph:
-    """The encoder of a model, as it is exported."""
-    return EncoderGraph(source.rnnt.transcriber, source.geometry, latents=source.latents).eval()
+def encoder_of(source: SourceModel, cache: str = "float32") -> EncoderGraph:
+    """The encoder of a model, as it is exported with this format of its cache."""
+    return EncoderGraph(source.rnnt.transcriber, source.geometry, cache, source.latents).eval()
 
 
 def feature_windows(source: SourceModel, samples: FloatArray) -> Tensor:
@@ -44,7 +44,7 @@ def _passes(graph: EncoderGraph, steps: Tensor) -> Iterator[Tensor]:
     states = {name: torch.zeros_like(tensor) for name, tensor in inputs.items()}
     specs, done = graph.states.tensors, 0
     rows = [tensor for name, tensor in states.items() if name == STREAM_ROWS]
-    for group in steps.split(PASS_SEGMENTS):
+    for group in torch.split(steps, PASS_SEGMENTS):
         with torch.inference_mode():
             encoding, *new = graph(group.flatten(0, 1)[None], *(states[spec.name] for spec in specs), *rows)
         done += len(group)
@@ -62,9 +62,3 @@ def _write(ring: Tensor, new: Tensor, axis: int, end: int) -> None:
     count = min(new.shape[axis], ring.shape[axis])
     places = torch.arange(end - count, end) % ring.shape[axis]
     ring[:1].index_copy_(axis, places, new.narrow(axis, new.shape[axis] - count, count).to(ring.dtype))
-
-
-def encode_all(source: SourceModel, recordings: Sequence[Tensor]) -> list[Tensor]:
-    """The encodings of several recordings' steps."""
-    graph = encoder_of(source)
-    return [encode(graph, steps) for steps in recordings]

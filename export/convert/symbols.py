@@ -56,7 +56,8 @@ def keep_symbols(rnnt: Any, kept: tuple[int, ...]) -> None:
     rows = list(kept)
     joiner, embedding = rnnt.joiner.linear, rnnt.predictor.embedding
     rnnt.joiner.linear = linear_of(joiner.weight[rows], joiner.bias[rows])
-    rnnt.predictor.embedding = nn.Embedding.from_pretrained(embedding.weight[rows].clone())
+    rnnt.predictor.embedding = nn.Embedding(len(rows), embedding.embedding_dim)
+    rnnt.predictor.embedding.weight = nn.Parameter(embedding.weight.detach()[rows], requires_grad=False)
 
 
 def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -44,8 +44,8 @@ def latent_bound(layer: Any, latent: Latent) -> Tensor:
 class LatentAttention(nn.Module):
     """As `StreamingAttention`, but frames are cached as latents, which stand for the keys and the values at once.
 
-    The way up is absorbed by its neighbours: for each head the query's projection becomes `up_key^T query`, the output's
-    becomes `out_proj up_value`. The bias of the keys adds the same to all scores of a query, so that the softmax does
+    The way up is absorbed by its neighbours: for each head the query's projection becomes `up_key^T query`, and the
+    output's `out_proj up_value`. The bias of the keys adds the same to all scores of a query, so that the softmax does
     not see it. What is left is one product in, one out, and attention of all heads over one sequence of latents, in the
     units of their `CacheFormat`, which queries and contexts are brought to and from on the step's own rows.
     Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 and appendix C.
