@@ -71,7 +71,8 @@ def test_several_segments_in_one_pass(name: str, cache: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_at_full_size_nothing_changes(name: str) -> None:
-    model, whole = source(name), converted(name, 32, 1.0)
+    model = source(name)
+    whole = converted(name, int(model.rnnt.transcriber.transformer.emformer_layers[0].attention.input_dim), 1.0)
     steps = feature_windows(model, speech_like(5.0, seed=9))
     found = encode(encoder_of(whole), steps)
     torch.testing.assert_close(found, encode(encoder_of(model), steps), rtol=0, atol=2 * MODULE)
