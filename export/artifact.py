@@ -99,7 +99,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments):
+    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments, source.latents):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)

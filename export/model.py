@@ -19,6 +19,7 @@ from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import Frontend, Geometry, Manifest
+from emf.runtime.artifact.manifest_file import MANIFEST_NAME
 from emf.runtime.errors import CheckpointError, UsageError
 
 _LOGGER = logging.getLogger(__name__)
