@@ -1,4 +1,4 @@
-"""What conversions cost in words: artifacts of one model side by side on held-out speech, each precision, both searches.
+"""What conversions cost in words: artifacts of one model side by side on held-out speech, in each precision.
 
 Example:
     python tools/write_held_out.py --data data --out held_out
@@ -7,10 +7,9 @@ Example:
     emf-export --model demo --out third --cache-rank 64 --ffn-neurons 0.5 --calibration calibration
     python tools/measure_conversions.py plain third --held-out held_out/all.tsv --backend openvino
 
-The first artifact is what the others are held to, at the same precision and with the same search. Prints one JSON object
-a row: WER, its change with a 95 % interval by paired bootstrap over utterances, and how many words differ from those
-of the first artifact's fp32. `--write-calibration` writes recordings of the training speakers, as many of each corpus as
-the documentation's figures were calibrated on.
+The first artifact is what the others are held to, at the same precision and with the same search. Prints one JSON
+object a row: WER, its change with a 95 % interval by paired bootstrap over utterances, and how many words differ from
+those of the first artifact's fp32. `--write-calibration` writes recordings of the training speakers.
 """
 
 import argparse
