@@ -54,7 +54,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         rank, share = self.cache_rank, self.ffn_neurons
-        if rank is not None and not (0 < rank < 1 or (rank >= 1 and rank == int(rank))):
+        if rank is not None and not (0 < rank < 1 or (rank >= 1 and float(rank).is_integer())):
             raise UsageError(
                 f"expected a cache rank that is a whole number from 1 on, or a share of energy below 1, found {rank}"
             )

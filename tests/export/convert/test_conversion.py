@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ STEPS = 14
 
 
 def recordings(model: SourceModel, count: int = 6) -> list[Callable[[], torch.Tensor]]:
-    return [lambda seed=seed: feature_windows(model, speech_like(4.0, seed)) for seed in range(count)]
+    return [partial(lambda seed: feature_windows(model, speech_like(4.0, seed)), seed) for seed in range(count)]
 
 
 def converted(name: str, rank: float | None, share: float | None = None) -> SourceModel:
@@ -129,7 +130,7 @@ def test_other_symbols_are_refused(tmp_path: Path, lines: str) -> None:
     ("rank", "share"), [(0, None), (2.5, None), (-1, None), (None, 0.0), (None, 1.1), (1e999, None)]
 )
 def test_options_without_sense(rank: float | None, share: float | None) -> None:
-    with pytest.raises((UsageError, OverflowError)):
+    with pytest.raises(UsageError):
         ConversionOptions(rank, share)
 
 
