@@ -16,7 +16,7 @@ from emf.export.convert.statistics import Moments
 
 DAMPING = 1e-3
 """Of the mean variance: how much the new output weights are kept close to the old ones."""
-_ROUNDS = 64
+_ROUNDS = 32
 """Neurons leave in about so many rounds: one by one, the base model would take many minutes."""
 
 
