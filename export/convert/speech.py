@@ -56,8 +56,8 @@ def read_speech(path: Path | None, sample_rate: int, max_seconds: float, seed: i
     """
     if path is None:
         _LOGGER.warning(
-            "the smaller model is found and measured on a minute of synthetic voices, the demo's recordings; name speech "
-            "of your own domain as --calibration"
+            "the smaller model is found and measured on a minute of synthetic voices, the demo's recordings; name "
+            "speech of your own domain as --calibration"
         )
         path = Path(str(resources.files("emf.export.demo"))) / "recordings"
     utterances = _utterances(path)
