@@ -179,18 +179,16 @@ def _keep_directions(
 def _keep_neurons(
     rnnt: Any, moments: Sequence[Moments], share: float, record: ConversionRecord, progress: Progress[Any]
 ) -> ConversionRecord:
-    counts, errors = [], []
-    layers = _layers(rnnt)
-    for layer, seen in progress(list(zip(layers, moments, strict=True)), len(layers), "choosing neurons"):
+    layers, errors = _layers(rnnt), []
+    counts = [max(round(share * layer.pos_ff[4].in_features), 1) for layer in layers]
+    _require_rows(moments[0].count, max(counts), "neurons")
+    work = list(zip(layers, moments, counts, strict=True))
+    for layer, seen, count in progress(work, len(layers), "choosing neurons"):
         first, second = layer.pos_ff[1], layer.pos_ff[4]
-        count = max(round(share * second.in_features), 1)
-        _require_rows(seen.count, count, "neurons")
-        if count < second.in_features:
-            chosen = select_neurons(second.weight, second.bias, seen, count)
-            layer.pos_ff[1] = linear_of(first.weight[chosen.kept], first.bias[chosen.kept])
-            layer.pos_ff[4] = linear_of(chosen.weight, chosen.bias)
-        counts.append(count)
-        errors.append(chosen.error if count < second.in_features else 0.0)
+        chosen = select_neurons(second.weight, second.bias, seen, count)
+        layer.pos_ff[1] = linear_of(first.weight[chosen.kept], first.bias[chosen.kept])
+        layer.pos_ff[4] = linear_of(chosen.weight, chosen.bias)
+        errors.append(chosen.error)
     return replace(record, neurons=tuple(counts), neuron_errors=tuple(errors), rows=moments[0].count)
 
 
