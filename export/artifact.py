@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emf.export.graphs.graphs import Graph, make_graphs
-from emf.export.model import TRAINED_LENGTHS, SourceModel
+from emf.export.model import CONVERSION, TRAINED_LENGTHS, SourceModel
 from emf.export.parity.side_by_side import Progress
 from emf.export.parity.verification import Verification, as_document
 from emf.export.parity.verify import verify
@@ -99,7 +99,7 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
     write_tokens(root / "tokens.txt", source.pieces.pieces)
     metadata = metadata_of(source)
     graphs: list[GraphSpec] = []
-    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments):
+    for graph in make_graphs(source.rnnt, source.geometry, options.cache, options.segments, source.latents):
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             onnx_path = Path(scratch) / f"{graph.name}.onnx"
             write_onnx(graph, onnx_path, metadata, options.opset)
@@ -114,6 +114,8 @@ def write_files(source: SourceModel, root: Path, options: ExportOptions) -> Mani
         "checkpoint_sha256": source.checkpoint_sha256,
         "opset": options.opset,
     }
+    if source.conversion is not None:
+        provenance[CONVERSION] = source.conversion
     if source.trained is not None:
         provenance[TRAINED_LENGTHS] = source.trained.as_document()
     return Manifest(

@@ -11,6 +11,7 @@ from urllib.error import URLError
 import torch
 
 from emf.export.checkpoint import build_rnnt, load_state_dict
+from emf.export.graphs.latent_attention import Latent
 from emf.export.lengths import Lengths
 from emf.export.model_config import BASE_CONFIG, geometry_of, read_config, read_global_stats, read_json
 from emf.export.torchaudio_loader import load_torchaudio
@@ -18,10 +19,13 @@ from emf.export.vocabulary import Pieces, numbered_pieces, read_pieces
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest import Frontend, Geometry, Manifest
+from emf.runtime.artifact.manifest_file import MANIFEST_NAME
 from emf.runtime.errors import CheckpointError, UsageError
 
 _LOGGER = logging.getLogger(__name__)
 
+CONVERSION = "conversion"
+"""Key of what a conversion changed, in an artifact's provenance."""
 TRAINED_LENGTHS = "trained_lengths"
 """Where the manifest's provenance tells the lengths of segment and contexts that a model was trained with."""
 
@@ -41,6 +45,8 @@ class SourceModel:
         checkpoint_sha256: of the checkpoint file.
         confidence: calibrates the confidence of words, where that was measured.
         trained: the lengths that it was trained with, where others were chosen.
+        latents: of each layer, if it was converted to keep these instead of keys and values; `rnnt` computes the same.
+        conversion: what a conversion changed, a JSON document; `None` for a model as it was trained.
     """
 
     name: str
@@ -51,6 +57,8 @@ class SourceModel:
     checkpoint_sha256: str
     confidence: ConfidenceCurve | None = None
     trained: Lengths | None = None
+    latents: tuple[Latent, ...] = ()
+    conversion: Mapping[str, Any] | None = None
 
 
 def load_model(
@@ -80,6 +88,8 @@ def load_model(
         if config or tokens or global_stats:
             raise UsageError(f"--model {name} brings its own config, tokens and global stats; leave these flags out")
         source = _load_demo(lengths) if name == "demo" else _load_librispeech(lengths)
+    elif (Path(name) / MANIFEST_NAME).is_file():
+        raise UsageError(f"{name}: expected a checkpoint, found an artifact; pass the checkpoint that it was made of")
     else:
         written = Path(name).name.encode("utf-8", "backslashreplace").decode("utf-8")  # the manifest is UTF-8
         source = load_files(written, Path(name), config, tokens, global_stats, lengths=lengths)
@@ -92,8 +102,13 @@ def load_checkpoint(name: str, config: Path | None, manifest: Manifest) -> Sourc
     """The PyTorch side of an existing artifact: weights from a checkpoint, frontend and sizes from the manifest.
 
     Raises:
-        CheckpointError: the checkpoint's sizes are not the artifact's.
+        CheckpointError: the checkpoint's sizes are not the artifact's, or the artifact holds a converted model.
     """
+    if CONVERSION in manifest.provenance:
+        raise CheckpointError(
+            f"{manifest.root}: holds a model that was made smaller, which no checkpoint has; emf-export compared it "
+            "with PyTorch, see its manifest; leave out --checkpoint"
+        )
     lengths = Lengths.of(manifest.geometry) if TRAINED_LENGTHS in manifest.provenance else None
     if name in ("demo", "librispeech"):
         source = load_model(name, lengths=lengths)

@@ -6,6 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from emf.export.artifact import DEFAULT_SEGMENTS, ExportOptions, check_cache, export_artifact
+from emf.export.commands.conversion_flags import (
+    add_conversion_flags,
+    conversion_of,
+    convert_as_told,
+    describe_conversion,
+)
 from emf.export.graphs.cache_format import CACHE_DTYPES
 from emf.export.lengths import Lengths
 from emf.export.model import load_model
@@ -102,6 +108,7 @@ def make_parser() -> CommandParser:
         help="Let the encoder also take this many segments of a stream in one pass, which is faster where the audio is "
         f"there already; 1 leaves it out. Default: {DEFAULT_SEGMENTS}.",
     )
+    add_conversion_flags(parser)
     check = parser.add_argument_group("check against PyTorch")
     check.add_argument(
         "--atol",
@@ -135,9 +142,12 @@ def _steps(steps: Iterable[ReferenceStep], total: int) -> Iterable[ReferenceStep
 
 def _work(options: argparse.Namespace) -> Outcome:
     check_replaceable(options.out, options.force)
+    conversion = conversion_of(options)
     lengths = Lengths(options.segment_length, options.right_context, options.left_context)
     source = load_model(options.model, options.config, options.tokens, options.global_stats, options.frontend, lengths)
     check_cache(source.geometry, options.cache)
+    if conversion is not None:
+        source = convert_as_told(source, conversion, options)
     files = options.verify_audio or demo_files()
     samples = gather_audio(files, source.frontend.sample_rate, options.verify_seconds)
     manifest, verification = export_artifact(
@@ -162,7 +172,10 @@ def _work(options: argparse.Namespace) -> Outcome:
         "verify": as_document(verification),
         "state_bytes": state_bytes,
     }
-    return Outcome(document, _describe(options.out, rows, verification, state_bytes))
+    converted = [] if source.conversion is None else describe_conversion(source.conversion)
+    if source.conversion is not None:
+        document["conversion"] = source.conversion
+    return Outcome(document, "\n".join([*converted, _describe(options.out, rows, verification, state_bytes)]))
 
 
 def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:

@@ -1,5 +1,6 @@
 """Attention of one Emformer layer over cached and new frames."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,15 +57,20 @@ class StreamingAttention(nn.Module):
         query, key_value = heads.split([self.num_heads, 2 * self.num_heads], dim=1)
         return query, key_value
 
-    def joined(self, cache: tuple[Tensor, Tensor] | None, kept: Tensor, exact: Tensor) -> tuple[Tensor, Tensor]:
+    def joined(self, cache: tuple[Tensor, ...] | None, kept: Tensor, exact: Tensor) -> tuple[Tensor, ...]:
         """Keys and values, each (n, heads, t, d / heads): those of the cache, new ones that are kept, and others."""
         olds = ([], []) if cache is None else ([cache[0]], [cache[1]])
         news, others = kept.chunk(2, dim=1), exact.chunk(2, dim=1)
         keys, values = (self.keys.joined([*olds[i], news[i]], others[i], dim=2) for i in range(2))
         return keys, values
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    def parts(self, key_value: Tensor) -> tuple[Tensor, ...]:
+        """Keys and values apart, as `joined` gives them."""
+        return key_value.chunk(2, dim=1)
+
+    def attend(self, query: Tensor, entries: Sequence[Tensor], bias: Tensor | None) -> Tensor:
         """Softmax over all keys, `bias` added to their scores, then the output projection; (n * t, d)."""
+        key, value = entries
         scores = torch.matmul(query, key.transpose(2, 3))
         probs = torch.softmax(scores if bias is None else scores + bias, dim=3)
         context = self.values.values(torch.matmul(probs, value))

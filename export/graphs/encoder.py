@@ -1,5 +1,6 @@
 """The Emformer encoder with explicit state: one segment of a stream in a pass, or several."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor, nn
 
 from emf.export.graphs.attention import StreamingAttention
 from emf.export.graphs.cache_format import key_value_bound
+from emf.export.graphs.latent_attention import Latent, LatentAttention, latent_bound
 from emf.export.graphs.masks import Masks, segment_masks
-from emf.export.graphs.states import EncoderStates
+from emf.export.graphs.states import EncoderStates, LatentStates
 from emf.runtime.artifact.manifest import Geometry
 
 
@@ -29,16 +31,35 @@ class EncoderGraph(nn.Module):
     Source: `torchaudio.models.rnnt._EmformerEncoder.infer`, `torchaudio.models.Emformer.infer` and `forward`.
     """
 
-    def __init__(self, transcriber: Any, geometry: Geometry, cache: str = "float32") -> None:
-        """Take over the modules of an `RNNT.transcriber`; `cache` names the format of cached keys and values."""
+    def __init__(
+        self, transcriber: Any, geometry: Geometry, cache: str = "float32", latents: Sequence[Latent] = ()
+    ) -> None:
+        """Take over the modules of an `RNNT.transcriber`.
+
+        Args:
+            transcriber: torchaudio's.
+            geometry: its sizes.
+            cache: name of the format of what is cached, keys and values or latents.
+            latents: of each layer, if these are cached.
+        """
         super().__init__()
         self.geometry = geometry
-        self.states = EncoderStates(transcriber, geometry, cache)
+        if latents:
+            self.states: EncoderStates = LatentStates(transcriber, geometry, cache, latents)
+        else:
+            self.states = EncoderStates(transcriber, geometry, cache)
         self.input_linear = transcriber.input_linear
         self.layers = transcriber.transformer.emformer_layers
-        self.attentions = nn.ModuleList(
-            StreamingAttention(layer.attention, cache, key_value_bound(layer)) for layer in self.layers
-        )
+        layers: list[Any] = list(self.layers)
+        if latents:
+            pairs = zip(layers, latents, strict=True)
+            self.attentions = nn.ModuleList(
+                LatentAttention(layer.attention, latent, cache, latent_bound(layer, latent)) for layer, latent in pairs
+            )
+        else:
+            self.attentions = nn.ModuleList(
+                StreamingAttention(layer.attention, cache, key_value_bound(layer)) for layer in layers
+            )
         self.output_linear: nn.Linear = transcriber.output_linear
         self.layer_norm = transcriber.layer_norm
 
@@ -84,11 +105,11 @@ class EncoderGraph(nn.Module):
         index: int,
         x: Tensor,
         segments: int,
-        cache: tuple[Tensor, Tensor] | None,
+        cache: tuple[Tensor, ...] | None,
         memories: tuple[Tensor, Tensor] | None,
         masks: Masks,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One Emformer layer: output rows, new keys and values as they are kept, new memory vectors."""
+        """One Emformer layer: output rows, what is new for the cache as it is kept, new memory vectors."""
         layer: Any = self.layers[index]
         attention: Any = self.attentions[index]
         frames, length = self.geometry.frames_per_step, x.shape[1]
@@ -96,22 +117,19 @@ class EncoderGraph(nn.Module):
         rows = normed
         if memories is not None:
             rows = torch.cat([normed, self._means(normed, segments), *memories], dim=1)
-        query, key_value = attention.heads(rows)
+        query, made = attention.heads(rows)
         end = segments * frames
         own = end if attention.rounds else length  # what is not rounded is kept in one piece with what is not kept
-        kept = attention.keys.kept(key_value[:, :, :own])
-        keys, values = attention.joined(cache, kept, key_value[:, :, own:length])
+        kept = attention.keys.kept(made[:, :, :own])
+        entries = attention.joined(cache, kept, made[:, :, own:length])
         output = x
         if memories is not None:
             # The summaries, which become the next layer's memories, attend to everything but memory.
-            summaries, rest = query[:, :, length : length + segments], key_value[:, :, length + segments :]
-            output = attention.attend(summaries, keys, values, masks.of_summaries).view(x.shape[0], -1, x.shape[2])
-            keys, values = (
-                torch.cat([new, memory], dim=2)
-                for new, memory in zip((keys, values), rest.chunk(2, dim=1), strict=True)
-            )
+            summaries, rest = query[:, :, length : length + segments], made[:, :, length + segments :]
+            output = attention.attend(summaries, entries, masks.of_summaries).view(x.shape[0], -1, x.shape[2])
+            entries = [torch.cat(pair, dim=2) for pair in zip(entries, attention.parts(rest), strict=True)]
         # Added to rows, not to streams and frames, OpenVINO 2026.4 crashes as it compiles some sizes of this graph.
-        x = attention.attend(query[:, :, :length], keys, values, masks.of_rows).view(x.shape) + x
+        x = attention.attend(query[:, :, :length], entries, masks.of_rows).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
         left = self.geometry.left_context_length
         new_cache = kept[:, :, end - left if frames > left else 0 : end]

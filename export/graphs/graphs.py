@@ -5,7 +5,7 @@ Each graph is built from the modules of a torchaudio `RNNT` and computes what
 encoder's if it also takes several segments in one pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from emf.export.graphs.encoder import EncoderGraph
 from emf.export.graphs.joiner import JOINER_OUTPUTS, JoinerGraph
+from emf.export.graphs.latent_attention import Latent
 from emf.export.graphs.predictor import LSTM_STATE, PredictorGraph
 from emf.runtime.artifact.manifest import Geometry, StateSpec, TensorSpec
 
@@ -63,17 +64,22 @@ class Graph:
 
 
 def make_graphs(
-    model: Any, geometry: Geometry, cache: str = "float32", segments: int = 1
+    model: Any,
+    geometry: Geometry,
+    cache: str = "float32",
+    segments: int = 1,
+    latents: Sequence[Latent] = (),
 ) -> tuple[Graph, Graph, Graph]:
     """The three graphs of a torchaudio `RNNT`.
 
     Args:
         model: the `RNNT`.
         geometry: its sizes.
-        cache: format that the encoder's keys and values are kept in, a key of `CACHE_DTYPES`.
+        cache: format of what the encoder keeps of earlier frames, a key of `CACHE_DTYPES`.
         segments: segments of a stream that the encoder also takes in one pass.
+        latents: of each layer, if the encoder keeps these instead of keys and values.
     """
-    encoder = EncoderGraph(model.transcriber, geometry, cache).eval()
+    encoder = EncoderGraph(model.transcriber, geometry, cache, latents).eval()
     predictor = PredictorGraph(model.predictor).eval()
     joiner = JoinerGraph(model.joiner, geometry.num_symbols).eval()
     states = encoder.states.tensors

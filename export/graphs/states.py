@@ -10,13 +10,14 @@ still in the processor's cache.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from emf.export.graphs.cache_format import CacheFormat, key_value_bound
+from emf.export.graphs.latent_attention import Latent, latent_bound
 from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.manifest import Geometry, GraphSpec, StateSpec
 
@@ -72,15 +73,15 @@ class Past(NamedTuple):
 
     Attributes:
         length: encoder frames seen so far, (n,); `None` for a model without state.
-        caches: keys and values of each layer as they are kept, (n, heads, left context, head_dim); empty for a model
-            without left context.
+        caches: of each layer as they are kept, keys and values (n, heads, left context, head_dim), or latents (n, 1,
+            left context, rank); empty for a model without left context.
         memories: of each layer, (n, memory size, d); empty for a model without memory.
 
     Caches and memories are rings: entry k of the stream stands at k modulo their size.
     """
 
     length: Tensor | None
-    caches: list[tuple[Tensor, Tensor]]
+    caches: list[tuple[Tensor, ...]]
     memories: list[Tensor]
 
 
@@ -101,8 +102,12 @@ class EncoderStates:
         layers = transcriber.transformer.emformer_layers
         self._geometry, self._num_layers = geometry, len(layers)
         self._num_heads, self._dim = int(layers[0].attention.num_heads), int(layers[0].attention.input_dim)
-        self.cache = CacheFormat(cache, torch.cat([key_value_bound(layer) for layer in layers]))
+        self.cache = CacheFormat(cache, self._bound(list(layers)))
         self.tensors = self._tensors()
+
+    def _bound(self, layers: list[Any]) -> Tensor:
+        """The greatest magnitude of each cached channel."""
+        return torch.cat([key_value_bound(layer) for layer in layers])
 
     def _tensors(self) -> tuple[StateTensor, ...]:
         geometry, tensors = self._geometry, []
@@ -128,29 +133,30 @@ class EncoderStates:
             return Past(None, [], [])
         length, *rings, rows = states
         given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
-        caches, memories = [], []
-        if CACHE in given:
-            cache = given[CACHE]
-            parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
-            caches = list(zip(parts[::2], parts[1::2], strict=True))
-        if "memory" in given:
-            memories = _parts(given["memory"], rows)
-        return Past(length, caches, memories)
+        caches = self._read_cache(given[CACHE], rows) if CACHE in given else []
+        return Past(length, caches, _parts(given["memory"], rows) if "memory" in given else [])
+
+    def _read_cache(self, cache: Tensor, rows: Tensor) -> list[tuple[Tensor, ...]]:
+        parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
+        return list(zip(parts[::2], parts[1::2], strict=True))
 
     def write(self, length: Tensor | None, caches: list[Tensor], memories: list[Tensor]) -> tuple[Tensor, ...]:
         """The graph's outputs, from what a pass adds.
 
         Args:
             length: encoder frames seen, now with those of the pass.
-            caches: of each layer its keys and values as they are kept, (n, 2 * heads, t, head_dim).
+            caches: of each layer as they are kept its keys and values, (n, 2 * heads, t, head_dim), or latents.
             memories: of each layer its memory vectors, (n, N, d).
         """
         outputs = [] if length is None else [length]
         if self._geometry.left_context_length:
-            outputs.append(torch.cat(caches, dim=1))
+            outputs.append(self._write_cache(caches))
         if self._geometry.max_memory_size:
             outputs.append(torch.stack(memories, dim=1))
         return tuple(outputs)
+
+    def _write_cache(self, caches: list[Tensor]) -> Tensor:
+        return torch.cat(caches, dim=1)
 
     def values(self, name: str, kept: Array) -> FloatArray:
         """The values of a state's tensor from what a stream keeps of it."""
@@ -173,10 +179,8 @@ class EncoderStates:
         geometry, length = self._geometry, int(state[0][3].item())
         packed: dict[str, Tensor] = {}
         if geometry.left_context_length:
-            caches = [cache[:, 0].reshape(len(cache), self._num_heads, -1) for layer in state for cache in layer[1:3]]
-            cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
-            cache[:, :, : max(geometry.left_context_length - length, 0)] = 0.0
-            packed[CACHE] = cache
+            unfilled = max(geometry.left_context_length - length, 0)
+            packed[CACHE] = self._cache_of_torchaudio(state, unfilled)
         if geometry.max_memory_size:
             memory = torch.stack([layer[0][:, 0] for layer in state])[None]
             memory[:, :, : max(geometry.max_memory_size - math.ceil(length / geometry.frames_per_step), 0)] = 0.0
@@ -184,6 +188,56 @@ class EncoderStates:
         if packed:
             packed["past_length"] = torch.tensor([length], dtype=torch.float32)
         return {name: tensor.numpy() for name, tensor in packed.items()}
+
+    def _cache_of_torchaudio(self, state: list[list[Tensor]], unfilled: int) -> Tensor:
+        caches = [cache[:, 0].reshape(len(cache), self._num_heads, -1) for layer in state for cache in layer[1:3]]
+        cache = torch.stack(caches).permute(0, 2, 1, 3).flatten(0, 1)[None].contiguous()
+        cache[:, :, :unfilled] = 0.0
+        return cache
+
+
+class LatentStates(EncoderStates):
+    """The same with latents instead of keys and values: `attention_cache` (rows, left context, sum of the ranks).
+
+    Ranks differ from layer to layer, so the layers' parts lie side by side in each entry. The format's shape is
+    (1, sum of the ranks).
+    """
+
+    def __init__(self, transcriber: Any, geometry: Geometry, cache: str, latents: Sequence[Latent]) -> None:
+        """As `EncoderStates`, with the latents of each layer."""
+        self._latents = tuple(latents)
+        super().__init__(transcriber, geometry, cache)
+
+    @property
+    def _ranks(self) -> list[int]:
+        return [latent.rank for latent in self._latents]
+
+    def _bound(self, layers: list[Any]) -> Tensor:
+        return torch.cat(list(map(latent_bound, layers, self._latents)), dim=2)[0]
+
+    def _tensors(self) -> tuple[StateTensor, ...]:
+        shape = (None, self._geometry.left_context_length, sum(self._ranks))
+        return tuple(
+            replace(tensor, shape=shape, axis=1) if tensor.name == CACHE else tensor for tensor in super()._tensors()
+        )
+
+    def _read_cache(self, cache: Tensor, rows: Tensor) -> list[tuple[Tensor, ...]]:
+        entries = cache.index_select(0, rows).unsqueeze(1)
+        return [(part,) for part in torch.split(entries, self._ranks, dim=3)]
+
+    def _write_cache(self, caches: list[Tensor]) -> Tensor:
+        return torch.cat(caches, dim=3).squeeze(1)
+
+    def by_layer(self, kept: Array) -> list[Tensor]:
+        """The latents of each layer, (frames, r)."""
+        return list(torch.split(torch.from_numpy(kept)[0], self._ranks, dim=1))
+
+    def _cache_of_torchaudio(self, state: list[list[Tensor]], unfilled: int) -> Tensor:
+        stacked = [torch.cat([layer[1][:, 0], layer[2][:, 0]], dim=1) for layer in state]
+        parts = [latent.of_keys_and_values(rows) for latent, rows in zip(self._latents, stacked, strict=True)]
+        cache = torch.cat(parts, dim=1)[None]
+        cache[:, :unfilled] = 0.0
+        return cache
 
 
 def cache_format(graph: GraphSpec) -> str:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from emf.export.graphs.cache_format import CACHE_DTYPES
-from emf.export.graphs.states import EncoderStates
+from emf.export.graphs.latent_attention import latent_bound
+from emf.export.graphs.states import EncoderStates, LatentStates
 from emf.export.model import SourceModel
-from emf.export.parity.rounded_model import RoundedModel
+from emf.export.parity.rounded_model import Cached, RoundedModel
 from emf.export.torchaudio_loader import load_torchaudio
 from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.manifest import Frontend, Geometry
@@ -90,7 +91,7 @@ class Reference:
         torchaudio = load_torchaudio()
         self.source = source
         self.beam_width = beam_width
-        self.states = EncoderStates(source.rnnt.transcriber, source.geometry, cache)
+        self.states = encoder_states(source, cache)
         self.extract = StreamingExtractor(source.frontend)
         self.extract_exactly = StreamingExtractor(source.frontend, torch.float64)
         self.rounded = rounded_model(source, cache)
@@ -134,7 +135,7 @@ class EncoderChain:
     def __init__(self, source: SourceModel, cache: str) -> None:
         """Begin a stream; `cache` names a format that rounds."""
         self._rounded = rounded_model(source, cache)
-        self._states = EncoderStates(source.rnnt.transcriber, source.geometry, cache)
+        self._states = encoder_states(source, cache)
         self._state: Any = None
 
     def step(self, step: ReferenceStep, kept: Array) -> ReferenceStep:
@@ -149,10 +150,27 @@ class EncoderChain:
         return step._replace(encoding=encoding[0].numpy(), states=states, excess=self._rounded.excess)
 
 
+def encoder_states(source: SourceModel, cache: str) -> EncoderStates:
+    """The encoder's state as the graphs of a model have it, its cache in a format."""
+    if source.latents:
+        return LatentStates(source.rnnt.transcriber, source.geometry, cache, source.latents)
+    return EncoderStates(source.rnnt.transcriber, source.geometry, cache)
+
+
 def rounded_model(source: SourceModel, cache: str) -> RoundedModel | None:
     """The model with its cache in whole units; `None` for formats of floating point."""
-    return (
-        None
-        if CACHE_DTYPES[cache].is_floating_point
-        else RoundedModel(source.rnnt, cache, source.geometry.frames_per_step)
-    )
+    if CACHE_DTYPES[cache].is_floating_point:
+        return None
+    frames = source.geometry.frames_per_step
+    if not source.latents:
+        return RoundedModel(source.rnnt, cache, frames)
+    latents = iter(source.latents)
+
+    def cached(layer: Any) -> Cached:
+        latent = next(latents)
+        bound = latent_bound(layer, latent).flatten()
+        return Cached(
+            lambda rows: rows @ latent.down.T + latent.offset, lambda kept: kept @ latent.up.T + latent.bias, bound
+        )
+
+    return RoundedModel(source.rnnt, cache, frames, cached)

@@ -240,5 +240,7 @@ class Manifest:
 def fingerprint(manifest: Manifest) -> str:
     """What two artifacts must share for a stream to move between them: model, vocabulary, frontend."""
     essence = repr((manifest.provenance.get("checkpoint_sha256"), manifest.vocabulary.file.sha256))
+    if isinstance(conversion := manifest.provenance.get("conversion"), Mapping):
+        essence += repr(conversion.get("weights_sha256"))
     essence += repr((asdict(manifest.geometry), manifest.frontend.mean, manifest.frontend.invstddev))
     return hashlib.sha256(essence.encode()).hexdigest()

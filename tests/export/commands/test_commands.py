@@ -134,6 +134,79 @@ def test_lengths_that_do_not_fit_take_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings with transcripts that nobody hears in them."""
+    folder = tmp_path_factory.mktemp("speech")
+    rows = ["path\tspeaker\ttranscript"]
+    for index in range(12):
+        soundfile.write(folder / f"{index}.wav", speech_like(3.0, index), 16_000)
+        rows.append(f"{index}.wav\t{index % 2}\t{'an ' * 40}")
+    (folder / "manifest.tsv").write_text("\n".join(rows), encoding="utf-8")
+    return folder
+
+
+def test_a_smaller_model_and_what_it_costs(
+    capsys: pytest.CaptureFixture[str], files: Path, speech: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "symbols.txt").write_text("\n".join(map(str, range(20))), encoding="utf-8")
+    flags = ["--cache-rank", "5", "--ffn-neurons", "0.5", "--symbols", str(tmp_path / "symbols.txt"), "--cache", "int8"]
+    flags += ["--calibration", str(speech), "--max-wer-increase", "1", "--backends", "onnxruntime"]
+    assert export_main(arguments(files, tmp_path / "out", *flags)) == 0
+    found = document(capsys)
+    manifest = read_manifest(tmp_path / "out")
+    conversion = json.loads(json.dumps(found["conversion"]))
+    assert conversion == manifest.provenance["conversion"]
+    assert sum(conversion["ranks"]) == 10 and conversion["neurons"] == [24, 24]
+    assert conversion["symbols"] == [*range(20), 32] and manifest.geometry.num_symbols == 21
+    assert found["state_bytes"] == 30 * 10 + 8
+    assert conversion["against_original"]["held_out"] == "utterances"
+    assert set(conversion["against_original"]["searches"]) == {"greedy", "beam"}
+    assert len((tmp_path / "out" / "tokens.txt").read_text(encoding="utf-8").splitlines()) == 21
+    assert verify_main([str(tmp_path / "out"), "--audio", str(files / "speech.wav"), "--json"]) == 0
+    assert document(capsys)["passed"]
+    assert verify_main([str(tmp_path / "out"), "--checkpoint", str(files / "model.pt")]) == 2
+    assert "made smaller" in capsys.readouterr().err.splitlines()[-1]
+    assert export_main(["--model", str(tmp_path / "out"), "--out", str(tmp_path / "again"), "--cache-rank", "4"]) == 2
+    assert "found an artifact" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_lost_words_are_refused_and_leave_nothing(
+    capsys: pytest.CaptureFixture[str], files: Path, speech: Path, tmp_path: Path
+) -> None:
+    flags = ["--cache-rank", "2", "--calibration", str(speech), "--max-wer-increase", "-1"]
+    assert export_main(arguments(files, tmp_path / "out", *flags)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "--max-wer-increase" in captured.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--cache-rank", "33"), "at most 32, the model's width"),
+        (("--cache-rank", "0"), "a rank of 1 or more"),
+        (("--cache-rank", "2.5"), "a rank of 1 or more"),
+        (("--cache-rank", "1.0"), "a rank of 1 or more"),
+        (("--ffn-neurons", "0"), "above 0 and at most 1"),
+        (("--ffn-neurons", "1.01"), "above 0 and at most 1"),
+        (("--calibration", "."), "belongs to --cache-rank"),
+        (("--max-wer-increase", "0.1"), "belongs to --cache-rank"),
+        (("--symbols", "nowhere"), "nowhere"),
+        (("--cache-rank", "4", "--calibration", "nowhere"), "nowhere"),
+    ],
+)
+def test_conversions_without_sense_take_one_line(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    try:
+        assert export_main(arguments(files, tmp_path / "out", *flags)) == 2
+    except SystemExit as stop:
+        assert stop.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_existing_artifact_stays(capsys: pytest.CaptureFixture[str], files: Path, exported_by_command: Path) -> None:
     before = (exported_by_command / "manifest.json").read_bytes()
     assert export_main(arguments(files, exported_by_command)) == 2
