@@ -27,7 +27,7 @@ ORDER = (
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load", "serve.store"},
     {"serve.access", "serve.session", "serve.workers"},
-    {"serve.service", "serve.sockets", "serve.containers", "serve.failover"},
+    {"serve.service", "serve.sockets", "serve.containers", "serve.failover", "serve.cluster"},
     {  # and a folder for every other protocol
         "serve.operations",
         "serve.captions",
@@ -78,8 +78,10 @@ PACKAGES = {
         {"nncf": "compress"},
     ),
     "serve": Package(
-        frozenset({"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis"}),
-        {"redis": "store/redis_store", "uvicorn": "server"},
+        frozenset(
+            {"numpy", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis", "ray"}
+        ),
+        {"ray": "cluster/ray_launcher", "redis": "store/redis_store", "uvicorn": "server"},
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6
