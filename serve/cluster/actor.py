@@ -9,26 +9,16 @@ from emf.serve.workers.main import serve
 class WorkerActor:
     """What Ray makes an actor of. Audio and results do not pass through Ray, but over a connection of their own."""
 
-    def serve(self, hosts: tuple[str, ...], port: int, token: bytes) -> None:
-        """Serve the server at the first of these addresses that answers, until it is gone.
+    def serve(self, host: str, port: int, token: bytes) -> None:
+        """Serve the server that listens there, until it is gone.
 
         Raises:
-            OSError: none answers.
+            OSError: it does not answer.
         """
-        asyncio.run(_serve(hosts, port, token))
+        asyncio.run(_serve(host, port, token))
 
 
-async def _serve(hosts: tuple[str, ...], port: int, token: bytes) -> None:
-    frames = await _connect(hosts, port)
+async def _serve(host: str, port: int, token: bytes) -> None:
+    frames = await FrameSocket.to(host, port)
     frames.send(token)
     await serve(frames)
-
-
-async def _connect(hosts: tuple[str, ...], port: int) -> FrameSocket:
-    *others, last = hosts
-    for host in others:
-        try:
-            return await FrameSocket.to(host, port)
-        except OSError:
-            continue
-    return await FrameSocket.to(last, port)

@@ -75,7 +75,7 @@ class RayLauncher:
         self._begin = msgspec.msgpack.encode(Begin(spec))
         self._threads, self._address = threads, address
         self._reception, self._joining = Reception(), asyncio.Lock()
-        self._hosts: tuple[str, ...] = ()
+        self._host = ""
 
     async def launch(self, number: int) -> Link:
         """See `Launcher`.
@@ -88,7 +88,7 @@ class RayLauncher:
         token, arrival = self._reception.expect()
         placed = ray.remote(WorkerActor).options(num_cpus=self._threads, max_restarts=0, scheduling_strategy="SPREAD")
         actor = placed.remote()
-        answer = actor.serve.remote(self._hosts, self._reception.port, token)
+        answer = actor.serve.remote(self._host, self._reception.port, token)
         serving: asyncio.Future[None] = asyncio.wrap_future(answer.future())
         serving.add_done_callback(_heard)
         try:
@@ -106,14 +106,14 @@ class RayLauncher:
 
     async def _join(self) -> None:
         """Be a driver of the cluster, and listen for its workers."""
-        await self._reception.open()
-        if not self._hosts:
+        if not self._host:
             try:
                 if not ray.is_initialized():
                     await asyncio.to_thread(_connect, self._address)
-                self._hosts = (ray.util.get_node_ip_address(),)
+                self._host = ray.util.get_node_ip_address()
             except (ConnectionError, ray.exceptions.RayError) as error:
                 raise EmfError(f"the Ray cluster cannot be reached ({error}); see RAY_ADDRESS") from error
+        await self._reception.open(self._host)
 
 
 def _connect(address: str | None) -> None:

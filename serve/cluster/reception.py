@@ -22,10 +22,10 @@ class Reception:
         self._expected: dict[bytes, asyncio.Future[FrameSocket]] = {}
         self.port = 0
 
-    async def open(self) -> None:
-        """Listen at a free port of every address; once is enough."""
+    async def open(self, host: str) -> None:
+        """Listen at a free port of an address of this machine; once is enough."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._receive)
+            self._server = await asyncio.start_server(self._receive, host, 0)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def expect(self) -> tuple[bytes, "asyncio.Future[FrameSocket]"]:
