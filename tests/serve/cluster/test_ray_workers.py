@@ -25,6 +25,7 @@ def test_who_shows_the_token_is_received_and_nobody_else() -> None:
             stranger = await FrameSocket.to("127.0.0.1", reception.port)
             stranger.send(shown)
             assert await stranger.receive() is None and not arrival.done()
+            stranger.close()
         worker = await FrameSocket.to("127.0.0.1", reception.port)
         worker.send(token)
         here = await arrival
@@ -33,8 +34,9 @@ def test_who_shows_the_token_is_received_and_nobody_else() -> None:
         again = await FrameSocket.to("127.0.0.1", reception.port)
         again.send(token)
         assert await again.receive() is None
-        for frames in (here, worker):
+        for frames in (here, worker, again):
             frames.close()
+        await asyncio.sleep(0.05)
 
     asyncio.run(asyncio.wait_for(trial(), 20))
 
