@@ -28,6 +28,11 @@ class Reception:
             self._server = await asyncio.start_server(self._receive, host, 0)
             self.port = self._server.sockets[0].getsockname()[1]
 
+    def close(self) -> None:
+        """Listen no more; connections stay."""
+        if self._server is not None:
+            self._server.close()
+
     def expect(self) -> tuple[bytes, "asyncio.Future[FrameSocket]"]:
         """A token for somebody, and their connection once they are here. Cancel it where they come no more."""
         token, arrival = secrets.token_bytes(_TOKEN_BYTES), asyncio.get_running_loop().create_future()

@@ -34,6 +34,7 @@ def test_who_shows_the_token_is_received_and_nobody_else() -> None:
         again = await FrameSocket.to("127.0.0.1", reception.port)
         again.send(token)
         assert await again.receive() is None
+        reception.close()
         for frames in (here, worker, again):
             frames.close()
         await asyncio.sleep(0.05)
