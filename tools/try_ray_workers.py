@@ -35,7 +35,7 @@ async def disturb(cluster: Any, node: Any, seconds: float) -> None:
     await asyncio.sleep(seconds / 3)
     await asyncio.to_thread(cluster.remove_node, node, allow_graceful=False)
     await asyncio.sleep(seconds / 3)
-    await asyncio.to_thread(cluster.add_node, num_cpus=1)
+    cluster.add_node(num_cpus=1, wait=False)  # Ray begins nodes in the main thread alone
 
 
 async def trial(flags: argparse.Namespace, cluster: Any, node: Any) -> dict[str, Any]:
