@@ -49,7 +49,7 @@ async def trial(flags: argparse.Namespace, cluster: Any, node: Any) -> dict[str,
         disturbing = asyncio.create_task(disturb(cluster, node, flags.seconds))
         load = await run_load(server, recordings, undisturbed, flags.streams, flags.seconds)
         await disturbing
-        moves, p99 = pauses(url)
+        moves = pauses(url)
     figures = load.figures()
     return {
         "protocol": flags.protocol,
@@ -59,8 +59,7 @@ async def trial(flags: argparse.Namespace, cluster: Any, node: Any) -> dict[str,
         "failed": figures.failed,
         "refused": figures.refused,
         "reasons": dict(figures.reasons),
-        "moves": moves,
-        "pause_p99_s": round(p99, 2),
+        **moves,
     }
 
 

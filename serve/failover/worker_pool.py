@@ -58,8 +58,7 @@ class WorkerPool:
             observer: measures.
         """
         self._observer = observer or Unobserved()
-        self._places = itertools.count()
-        self._new_keeper = lambda: Keeper(next(self._places), launcher, silence, self._lost, self._observer)
+        self._places, self._launcher, self._silence = itertools.count(), launcher, silence
         self._keepers = [self._new_keeper() for _ in range(count)]
         self._leaving: list[Keeper] = []
         self._tokens, self._max_streams = tokens, max_streams
@@ -72,6 +71,9 @@ class WorkerPool:
         self._tending: asyncio.Task[None] | None = None
         self._company: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
+
+    def _new_keeper(self) -> Keeper:
+        return Keeper(next(self._places), self._launcher, self._silence, self._lost, self._observer)
 
     async def start(self) -> None:
         """Begin all workers, and wait until they are ready.
