@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from emf.runtime.artifact.manifest_file import read_manifest
@@ -14,16 +15,19 @@ from emf.runtime.inference.threads import available_processors
 from emf.runtime.options import stated_options
 from emf.runtime.recognition.endpoint import EndpointRules
 from emf.runtime.recognition.options import RecognizerOptions
+from emf.serve.failover.elastic_pool import Elasticity, Scaler
 from emf.serve.failover.worker_pool import WorkerPool
 from emf.serve.options import ServeOptions
 from emf.serve.pool.pool_observer import PoolObserver
 from emf.serve.pool.stream_pool import StreamPool
 from emf.serve.workers.cores import own_cores
+from emf.serve.workers.link import Launcher
 from emf.serve.workers.process import ProcessLauncher
 from emf.serve.workers.spec import LanguageModelFile, WorkerSpec
 
 AUTO = "auto"
 _MOST_WORKERS = 1024
+_RAY = "ray:"
 
 
 def number_of_workers(text: str, threads: int) -> int:
@@ -42,7 +46,20 @@ def number_of_workers(text: str, threads: int) -> int:
         return max(available_processors() // threads, 1)
     if text.isascii() and text.isdigit() and int(text) <= _MOST_WORKERS:
         return int(text)
-    raise UsageError(f"expected --workers auto, or from 0 to {_MOST_WORKERS}, found {text!r:.40}")
+    raise UsageError(f"expected --workers auto, or from 0 to {_MOST_WORKERS}, or ray:N, found {text!r:.40}")
+
+
+def number_of_actors(text: str) -> Elasticity:
+    """Least and most workers of a cluster: `4` for as many, `2-8` for what the streams need.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text)
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most <= _MOST_WORKERS:
+        raise UsageError(f"expected --workers ray:N or ray:LEAST-MOST, from 1 to {_MOST_WORKERS}, found ray:{text:.40}")
+    return Elasticity(least, most)
 
 
 async def open_pool(flags: argparse.Namespace, options: ServeOptions, observer: PoolObserver) -> StreamPool:
@@ -52,16 +69,35 @@ async def open_pool(flags: argparse.Namespace, options: ServeOptions, observer: 
         EmfError: the artifact or a flag makes no sense.
     """
     threads: int | None = options.threads_per_worker or getattr(flags, "num_threads", None)
+    if flags.workers.startswith(_RAY):
+        return await _open_on_ray(flags, options, observer, threads or 1)
     count = number_of_workers(flags.workers, threads or 1)
     if not count:
         return worker_spec(flags, options, threads).open()
-    manifest = read_manifest(flags.artifact)
     spec = worker_spec(flags, options, threads or 1, count)
-    launcher = ProcessLauncher(spec, own_cores(count, threads or 1))
+    return await _start(flags, options, observer, ProcessLauncher(spec, own_cores(count, threads or 1)), count)
+
+
+async def _open_on_ray(
+    flags: argparse.Namespace, options: ServeOptions, observer: PoolObserver, threads: int
+) -> StreamPool:
+    elasticity = number_of_actors(flags.workers.removeprefix(_RAY))
+    from emf.serve.cluster.ray_launcher import RayLauncher
+
+    launcher = RayLauncher(worker_spec(flags, options, threads, elasticity.least), threads)
+    pool = await _start(flags, options, observer, launcher, elasticity.least)
+    if elasticity.most > elasticity.least:
+        pool.accompany(Scaler(pool, elasticity).run())
+    return pool
+
+
+async def _start(
+    flags: argparse.Namespace, options: ServeOptions, observer: PoolObserver, launcher: Launcher, count: int
+) -> WorkerPool:
     pool = WorkerPool(
         launcher,
         count,
-        load_tokens(manifest),
+        load_tokens(read_manifest(flags.artifact)),
         Path(flags.artifact).resolve().name,
         options.language,
         options.max_streams,

@@ -27,7 +27,7 @@ ORDER = (
     {"runtime.commands"},
     {"export", "quantize", "serve.pool", "serve.load", "serve.store"},
     {"serve.access", "serve.session", "serve.workers"},
-    {"serve.service", "serve.sockets", "serve.containers", "serve.failover"},
+    {"serve.service", "serve.sockets", "serve.containers", "serve.failover", "serve.cluster"},
     {  # and a folder for every other protocol
         "serve.operations",
         "serve.captions",
@@ -80,9 +80,25 @@ PACKAGES = {
     ),
     "serve": Package(
         frozenset(
-            {"numpy", "av", "msgspec", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets", "redis"}
+            {
+                "numpy",
+                "av",
+                "msgspec",
+                "prometheus_client",
+                "ray",
+                "redis",
+                "starlette",
+                "uvicorn",
+                "uvloop",
+                "websockets",
+            }
         ),
-        {"av": "containers/media", "redis": "store/redis_store", "uvicorn": "http_server"},
+        {
+            "av": "containers/media",
+            "ray": "cluster/ray_launcher",
+            "redis": "store/redis_store",
+            "uvicorn": "http_server",
+        },
     ),
 }
 MOST_MODULES_AT_THE_TOP = 6

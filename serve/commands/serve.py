@@ -52,7 +52,8 @@ def make_parser() -> CommandParser:
         "--workers",
         default=AUTO,
         metavar="N",
-        help="Decode in this many processes; 0 decodes in the server's own. Default: auto, one a processor.",
+        help="Decode in this many processes; 0 decodes in the server's own; ray:N in actors of a Ray cluster. "
+        "Default: auto, one a processor.",
     )
     parser.add_argument(
         "--protocols",

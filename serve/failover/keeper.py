@@ -44,13 +44,15 @@ class Keeper:
         self._capacity, self._lost_at = 0, 0.0
         self._pause = _FIRST_PAUSE
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._is_closed = self._is_given_up = False
 
     @property
     def capacity(self) -> int:
         """Streams that are carried here, or soon will be again."""
         if self.worker is not None:
             return self.worker.metrics.capacity
+        if self._is_given_up:
+            return 0
         return self._capacity if time.monotonic() - self._lost_at < _GRACE else 0
 
     async def occupy(self) -> None:
@@ -69,11 +71,23 @@ class Keeper:
             link.sever()
             raise
         self._observer.worker_ready(time.monotonic() - begin)
-        before, self.worker = self.worker, RemoteWorker(self._number, link, facts, self._silence)
+        worker = RemoteWorker(self._number, link, facts, self._silence)
+        self._retire()
+        self.worker = worker
+        if self._is_given_up:
+            self._retire()
+        self._begin(self._tend(worker))
+
+    def give_up(self) -> None:
+        """Begin no more workers here. The one that is here retires."""
+        self._is_given_up = True
+        self._retire()
+
+    def _retire(self) -> None:
+        before, self.worker = self.worker, None
         if before is not None:
             before.state = WorkerState.RETIRING
             self.retiring.append(before)
-        self._begin(self._tend(self.worker))
 
     def close(self) -> None:
         """End all workers of this place."""
@@ -113,7 +127,7 @@ class Keeper:
             await self._replace()
 
     async def _replace(self) -> None:
-        while not self._is_closed and self.worker is None:
+        while not (self._is_closed or self._is_given_up) and self.worker is None:
             pause, self._pause = self._pause, min(2.0 * self._pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
             try:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -58,7 +58,9 @@ class WorkerPool:
             observer: measures.
         """
         self._observer = observer or Unobserved()
-        self._keepers = [Keeper(n, launcher, silence, self._lost, self._observer) for n in range(count)]
+        self._places, self._launcher, self._silence = itertools.count(), launcher, silence
+        self._keepers = [self._new_keeper() for _ in range(count)]
+        self._leaving: list[Keeper] = []
         self._tokens, self._max_streams = tokens, max_streams
         self.facts = ModelFacts(name, 0, language)
         self._numbers = itertools.count()
@@ -67,7 +69,11 @@ class WorkerPool:
         self._has_homeless = asyncio.Event()
         self._moves: dict[CarriedStream, asyncio.Task[None]] = {}
         self._tending: asyncio.Task[None] | None = None
+        self._company: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
+
+    def _new_keeper(self) -> Keeper:
+        return Keeper(next(self._places), self._launcher, self._silence, self._lost, self._observer)
 
     async def start(self) -> None:
         """Begin all workers, and wait until they are ready.
@@ -88,7 +94,38 @@ class WorkerPool:
     def workers(self) -> list[RemoteWorker]:
         """All that live: those that take streams first."""
         taking = [keeper.worker for keeper in self._keepers if keeper.worker is not None]
-        return taking + [worker for keeper in self._keepers for worker in keeper.retiring]
+        return taking + [worker for keeper in self._all_keepers for worker in keeper.retiring]
+
+    @property
+    def _all_keepers(self) -> list[Keeper]:
+        return [*self._keepers, *self._leaving]
+
+    @property
+    def size(self) -> int:
+        """Places for workers."""
+        return len(self._keepers)
+
+    @property
+    def num_streams(self) -> int:
+        """Streams that are open."""
+        return len(self._streams)
+
+    async def grow(self) -> None:
+        """Begin a worker more, and wait until it is ready.
+
+        Raises:
+            Exception: it cannot be begun.
+        """
+        keeper = self._new_keeper()
+        await keeper.occupy()
+        self._keepers.append(keeper)
+
+    def shrink(self) -> None:
+        """Have one worker less: that with fewest streams, which are moved to the others first."""
+        keeper = min(self._keepers, key=lambda one: len(one.worker.streams) if one.worker is not None else -1)
+        self._keepers.remove(keeper)
+        self._leaving.append(keeper)
+        keeper.give_up()
 
     @property
     def capacity(self) -> int:
@@ -131,15 +168,21 @@ class WorkerPool:
             for keeper in self._keepers:
                 await keeper.occupy()
 
+    def accompany(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside it until it is closed."""
+        self._company = asyncio.create_task(work)
+
     async def close(self) -> None:
         """See `StreamPool`."""
+        if self._company is not None:
+            self._company.cancel()
         if self._tending is not None:
             self._tending.cancel()
         for stream in list(self._streams):
             stream.close()
         for move in self._moves.values():
             move.cancel()
-        for keeper in self._keepers:
+        for keeper in self._all_keepers:
             keeper.close()
 
     def _forget(self, stream: CarriedStream) -> None:
@@ -186,8 +229,9 @@ class WorkerPool:
             self._has_homeless.clear()
             try:
                 await self._house()
-                for worker in [worker for keeper in self._keepers for worker in keeper.retiring]:
+                for worker in [worker for keeper in self._all_keepers for worker in keeper.retiring]:
                     self._retire(worker)
+                self._leaving = [keeper for keeper in self._leaving if keeper.retiring]
                 if tick % _EVENING_TICKS == 0 and (pair := uneven(self.workers)):
                     self._begin_moves(pair[0], 1)
             except Exception:  # whatever it is, the other streams need what follows

@@ -21,6 +21,15 @@ class FrameSocket:
         """Frames over a socket of the Unix domain."""
         return cls(*await asyncio.open_unix_connection(sock=connected, limit=_READ_AHEAD))
 
+    @classmethod
+    async def to(cls, host: str, port: int) -> "FrameSocket":
+        """Frames over a new connection to another machine.
+
+        Raises:
+            OSError: nobody answers there.
+        """
+        return cls(*await asyncio.open_connection(host, port, limit=_READ_AHEAD))
+
     def send(self, frame: bytes) -> None:
         """Send without waiting. Without effect once the other end is gone."""
         if self._writer.is_closing():
@@ -28,11 +37,11 @@ class FrameSocket:
         self._writer.write(_LENGTH.pack(len(frame)))
         self._writer.write(frame)
 
-    async def receive(self) -> bytes | None:
-        """The next frame; `None` once the other end is gone, or sends what is none."""
+    async def receive(self, most: int = MOST_BYTES) -> bytes | None:
+        """The next frame, of so many bytes at the most; `None` once the other end is gone, or sends what is none."""
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            if length > MOST_BYTES:
+            if length > most:
                 return None
             return await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError):

@@ -37,9 +37,9 @@ class Begin(Struct, frozen=True):
     cores: tuple[int, ...] = ()
 
 
-async def _serve(connected: socket.socket) -> None:
+async def serve(frames: FrameSocket) -> None:
+    """Serve whoever sends the frames, `Begin` first, until it is gone."""
     began = time.perf_counter()
-    frames = await FrameSocket.over(connected)
     first = await frames.receive()
     if first is None:
         return
@@ -64,6 +64,10 @@ async def _tell_starting(frames: FrameSocket) -> None:
     while True:
         frames.send(encode(Starting()))
         await asyncio.sleep(_SIGN_SECONDS)
+
+
+async def _serve(connected: socket.socket) -> None:
+    await serve(await FrameSocket.over(connected))
 
 
 def main() -> None:

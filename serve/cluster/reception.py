@@ -1,0 +1,54 @@
+"""Where a server awaits the workers that it asked for: each shows the token that it was given."""
+
+import asyncio
+import hmac
+import secrets
+
+from emf.serve.workers.frames import FrameSocket
+
+_TOKEN_BYTES = 32
+_TOKEN_SECONDS = 10.0
+
+
+class Reception:
+    """A port, and who is expected there. It belongs to one event loop.
+
+    Attributes:
+        port: that was free.
+    """
+
+    def __init__(self) -> None:
+        self._server: asyncio.Server | None = None
+        self._expected: dict[bytes, asyncio.Future[FrameSocket]] = {}
+        self.port = 0
+
+    async def open(self, host: str) -> None:
+        """Listen at a free port of an address of this machine; once is enough."""
+        if self._server is None:
+            self._server = await asyncio.start_server(self._receive, host, 0)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Listen no more; connections stay."""
+        if self._server is not None:
+            self._server.close()
+
+    def expect(self) -> tuple[bytes, "asyncio.Future[FrameSocket]"]:
+        """A token for somebody, and their connection once they are here. Cancel it where they come no more."""
+        token, arrival = secrets.token_bytes(_TOKEN_BYTES), asyncio.get_running_loop().create_future()
+        self._expected[token] = arrival
+        arrival.add_done_callback(lambda _: self._expected.pop(token, None))
+        return token, arrival
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = FrameSocket(reader, writer)
+        try:
+            async with asyncio.timeout(_TOKEN_SECONDS):
+                shown = await frames.receive(_TOKEN_BYTES)
+        except TimeoutError:
+            shown = None
+        for token, arrival in list(self._expected.items()):
+            if shown is not None and hmac.compare_digest(shown, token) and not arrival.done():
+                arrival.set_result(frames)
+                return
+        frames.close()
