@@ -73,6 +73,7 @@ class Plan:
     seconds: float
     deadline: float
     first: int
+    workers: str
 
 
 def in_process(plan: Plan) -> Measured:
@@ -91,15 +92,19 @@ def in_process(plan: Plan) -> Measured:
     return Measured(most, max((p99 for streams, p99 in tried if streams == most), default=0.0), tried=tried)
 
 
+def _server_flags(plan: Plan, most: int) -> list[str]:
+    return [*plan.flags, "--workers", plan.workers, "--max-streams", str(int(_ROOM * most))]
+
+
 def served(plan: Plan, most: int) -> Measured:
     """Loads on the server, from `most` streams down."""
-    with serving_process(plan.artifact, [*plan.flags, "--max-streams", str(int(_ROOM * most))]) as process:
+    with serving_process(plan.artifact, _server_flags(plan, most)) as process:
         return _search(plan, process, process.url, most)
 
 
 def proxied(plan: Plan, most: int) -> Measured:
     """The same through nginx."""
-    flags = [*plan.flags, "--max-streams", str(int(_ROOM * most))]
+    flags = _server_flags(plan, most)
     with tempfile.TemporaryDirectory() as folder, serving_process(plan.artifact, flags) as process:
         os.environ["SSL_CERT_FILE"] = str(Path(folder) / CERTIFICATE)
         with nginx_before(int(process.url.rpartition(":")[2]), Path(folder)) as proxy:
@@ -160,13 +165,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--deadline-ms", type=float, default=160.0)
     parser.add_argument("--first", type=int, default=16, help="streams of the first load in the process")
+    parser.add_argument("--workers", default="0", help="as emf-serve takes them; the server's own process by default")
     parser.epilog = "Behind --, there may be flags of the recognizer."
     arguments = sys.argv[1:]
     behind = arguments.index("--") if "--" in arguments else len(arguments)
     given, flags = parser.parse_args(arguments[:behind]), arguments[behind + 1 :]
     recordings = read_recordings(given.audio, _SAMPLE_RATE, 1e6)
     deadline = given.deadline_ms / 1e3
-    plan = Plan(given.artifact, flags, recordings, given.protocol, given.seconds, deadline, given.first)
+    plan = Plan(given.artifact, flags, recordings, given.protocol, given.seconds, deadline, given.first, given.workers)
     path: Path | None = given.results
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
     for part in given.parts:
