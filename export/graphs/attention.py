@@ -43,7 +43,7 @@ class StreamingAttention(nn.Module):
         self.projection.weight = nn.Parameter(torch.cat([query.weight * scale, key_value.weight]))
         self.projection.bias = nn.Parameter(torch.cat([query.bias * scale, key_value.bias]))
         self.out_proj = attention.out_proj
-        self.keys, self.values = (CacheFormat(cache, part) for part in bound.split(self.num_heads))
+        self.keys, self.values = (CacheFormat(cache, part) for part in torch.split(bound, self.num_heads))
         self.rounds = self.keys.dtype != torch.float32
         self.register_buffer("factors", torch.cat([self.keys.scale, self.keys.inverse, self.values.inverse]))
 

@@ -35,14 +35,16 @@ def layer_norm_bound(norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Tensor
     rows, offset = weight.double(), bias.double()
     gained = rows * norm.weight.double()
     spread = (gained - gained.mean(dim=1, keepdim=True)).norm(dim=1) * rows.shape[1] ** 0.5
-    return spread + (rows @ norm.bias.double() + offset).abs()
+    bound: Tensor = spread + (rows @ norm.bias.double() + offset).abs()
+    return bound
 
 
 def key_value_bound(layer: Any) -> Tensor:
     """The greatest magnitudes of the keys and values of an Emformer layer's frames, (2 * heads, 1, d / heads)."""
     attention = layer.attention
     weight, bias = attention.emb_to_key_value.weight, attention.emb_to_key_value.bias
-    return layer_norm_bound(layer.layer_norm_input, weight, bias).view(2 * int(attention.num_heads), 1, -1)
+    bound = layer_norm_bound(layer.layer_norm_input, weight, bias)
+    return bound.view(2 * int(attention.num_heads), 1, -1)
 
 
 class CacheFormat(nn.Module):

@@ -111,7 +111,14 @@ class SideBySide:
             waveforms = [self._led_by_waveform(transducers[0])]
         borders = (0, 0) if reference.rounded is None else reference.rounded.borders
         return [
-            Side(rollout.deviations, rollout.beams, waveform and waveform.beams, tokens, np.stack(encodings), borders)
+            Side(
+                rollout.deviations,
+                rollout.beams,
+                waveform.beams if waveform else None,
+                tokens,
+                np.stack(encodings),
+                borders,
+            )
             for rollout, waveform in zip_longest(rollouts, waveforms)
         ]
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -48,7 +49,7 @@ def text(demo_artifact: Path) -> str:
 
 @pytest.fixture(scope="module")
 def server(demo_artifact: Path) -> Iterator[LiveServer]:
-    ports = {"sherpa_port": 0, "vosk_port": 0, "wyoming_port": 0}
+    ports: dict[str, Any] = {"sherpa_port": 0, "vosk_port": 0, "wyoming_port": 0}
     with live_server(demo_artifact, decoding_method="beam", **ports) as running:
         yield running
 
@@ -88,10 +89,7 @@ def test_a_service(demo_artifact: Path, text: str) -> None:
             port = int(service.stderr.readline().split()[-1])
             with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
                 samples, _ = soundfile.read(RECORDING, dtype="int16")
-                audio = samples.tobytes()
-                sender = threading.Thread(
-                    target=lambda: [connection.sendall(audio), connection.shutdown(socket.SHUT_WR)]
-                )
+                sender = threading.Thread(target=send_all, args=(connection, samples.tobytes()))
                 sender.start()
                 lines = connection.makefile(encoding="utf-8").read().splitlines()
                 sender.join()

@@ -1,6 +1,7 @@
 """What a stream keeps in int8: the scales never clip, and passes, batches and steps agree as in float32."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,8 @@ def test_step_by_step_against_torchaudio_with_rounded_keys(name: str) -> None:
     rnnt, geometry = random_rnnt(**CONFIGS[name]), geometry_of(CONFIGS[name])
     model = copy.deepcopy(RoundedModel(rnnt, "int8", geometry.frames_per_step).rnnt).double()
     steps, states = chain(name, 1), EncoderStates(rnnt.transcriber, geometry, "int8")
-    state, generator = None, torch.Generator().manual_seed(1)
+    state: Any = None
+    generator = torch.Generator().manual_seed(1)
     with torch.inference_mode():
         for step in range(STEPS):
             shape = (1, geometry.step_length, geometry.input_dim)
