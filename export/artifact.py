@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emf.export.convert.drift import compare_models
+from emf.export.convert.speech import Speech
+from emf.export.graphs.cache_format import CACHE_DTYPES
 from emf.export.graphs.graphs import Graph, make_graphs
 from emf.export.model import CONVERSION, TRAINED_LENGTHS, SourceModel
 from emf.export.parity.side_by_side import Progress
 from emf.export.parity.verification import Verification, as_document
 from emf.export.parity.verify import verify
+from emf.export.parity.word_drift import WordDrift
 from emf.export.replacing import replacing
 from emf.export.to_onnx import DEFAULT_OPSET, write_onnx
 from emf.export.to_openvino import write_openvino
@@ -23,6 +27,7 @@ from emf.runtime.artifact.manifest_file import SCHEMA_VERSION, read_manifest, wr
 from emf.runtime.artifact.tokens import write_tokens
 from emf.runtime.artifact.tool_versions import tool_versions
 from emf.runtime.errors import UsageError
+from emf.runtime.speech.utterances import Utterance
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +52,7 @@ class ExportOptions:
         segments: segments of a stream that the encoder also takes in one pass; 1 is none.
         force: replace an existing artifact.
         progress: wraps the check's loop.
+        transcribed: speech on which the words of a rounded cache are measured, unless a conversion's were.
     """
 
     backends: Sequence[str]
@@ -57,6 +63,7 @@ class ExportOptions:
     segments: int = DEFAULT_SEGMENTS
     force: bool = False
     progress: Progress = lambda steps, _: steps
+    transcribed: Sequence[Utterance] = ()
 
 
 def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -> tuple[Manifest, Verification]:
@@ -75,9 +82,18 @@ def export_artifact(source: SourceModel, folder: Path, options: ExportOptions) -
         write_manifest(manifest, partial)
         atol = ATOL[options.cache] if options.atol is None else options.atol
         verification = verify(source, read_manifest(partial), options.samples, atol, options.progress)
+        verification = replace(verification, words=_words(source, options))
         manifest = replace(manifest, results={"verify": as_document(verification)}, root=folder)
         write_manifest(manifest, partial)
     return manifest, verification
+
+
+def _words(source: SourceModel, options: ExportOptions) -> Mapping[str, WordDrift] | None:
+    """What whole units in the cache do to words; a conversion's are measured with them already."""
+    if CACHE_DTYPES[options.cache].is_floating_point or source.conversion is not None or not options.transcribed:
+        return None
+    speech = Speech((), tuple(options.transcribed), "", 0.0)
+    return compare_models(source, source, speech, options.cache).searches
 
 
 def check_cache(geometry: Geometry, cache: str) -> None:

@@ -16,9 +16,10 @@ from emf.export.graphs.cache_format import CACHE_DTYPES
 from emf.export.lengths import Lengths
 from emf.export.model import load_model
 from emf.export.model_config import MAX_LENGTH
-from emf.export.parity.audio import demo_files, gather_audio
+from emf.export.parity.audio import demo_files, demo_manifest, gather_audio, transcribed
 from emf.export.parity.reference import ReferenceStep
 from emf.export.parity.verification import Drift, Tie, Verification, as_document
+from emf.export.parity.word_drift import WordDrift
 from emf.export.replacing import check_replaceable
 from emf.export.to_onnx import DEFAULT_OPSET, MIN_OPSET
 from emf.runtime.artifact.manifest import GraphSpec
@@ -35,6 +36,7 @@ from emf.runtime.commands.command_line import (
 )
 from emf.runtime.inference.encoder_state import bytes_a_stream
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.speech.utterances import Utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _work(options: argparse.Namespace) -> Outcome:
             options.segments,
             options.force,
             _steps,
+            _transcribed(options, source.frontend.sample_rate),
         ),
     )
     rows = [_row(graph, verification) for graph in manifest.graphs]
@@ -176,6 +179,13 @@ def _work(options: argparse.Namespace) -> Outcome:
     if source.conversion is not None:
         document["conversion"] = source.conversion
     return Outcome(document, "\n".join([*converted, _describe(options.out, rows, verification, state_bytes)]))
+
+
+def _transcribed(options: argparse.Namespace, sample_rate: int) -> tuple[Utterance, ...]:
+    """Of the check's audio what has a transcript; read only where words may differ."""
+    if CACHE_DTYPES[options.cache].is_floating_point:
+        return ()
+    return transcribed(options.verify_audio or [demo_manifest()], sample_rate, options.verify_seconds)
 
 
 def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:
@@ -197,6 +207,7 @@ def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification, st
             f"{' but those below' if check.ties else ''}, scores within {check.score_error:.1e}",
             *map(_describe_tie, check.ties),
             *([_describe_drift(check.drift)] if check.drift else []),
+            *(_describe_words(*found) for found in (check.words or {}).items()),
             f"a stream keeps {state_bytes / 2**20:.2f} MiB between steps, which is most of its snapshot",
             f"artifact: {artifact}",
         ]
@@ -209,6 +220,11 @@ def _describe_drift(drift: Drift) -> str:
         f"{drift.tokens_changed} of {drift.tokens} tokens other than in float32; of {drift.kept} values kept, "
         f"{drift.other_side} at a border were rounded to the other side than PyTorch's, which went on from them"
     )
+
+
+def _describe_words(search: str, words: WordDrift) -> str:
+    rates = "" if words.wer is None else f"; WER {words.wer:.2%} -> {words.wer_converted:.2%}"
+    return f"  {search}, each recording alone: {words.words_changed} of {words.words} words changed{rates}"
 
 
 def _describe_tie(tie: Tie) -> str:

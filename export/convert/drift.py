@@ -10,6 +10,7 @@ from emf.export.convert.rolling import encode, encoder_of
 from emf.export.convert.speech import Speech, windows_of
 from emf.export.convert.torch_model import TorchModel, decode
 from emf.export.model import SourceModel
+from emf.export.parity.word_drift import WordDrift
 from emf.runtime.arrays import FloatArray
 from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.errors import AudioError, ToleranceError
@@ -20,30 +21,6 @@ from emf.runtime.speech.utterances import Utterance
 SEARCHES = tuple(method for method in DECODING_METHODS if method in ("greedy", "beam"))
 BOUNDED_SEARCH = "beam"
 """Whose words `max_wer_increase` is about, the default of every recognizer."""
-
-
-@dataclass(frozen=True)
-class WordDrift:
-    """What a search makes of the converted encoder, beside what it made of the original one.
-
-    Attributes:
-        words: that the original model heard.
-        words_changed: edit operations from these to the converted model's.
-        tokens_changed: utterances whose tokens differ.
-        wer: of the original, where there are transcripts.
-        wer_converted: of the converted model.
-    """
-
-    words: int
-    words_changed: int
-    tokens_changed: int
-    wer: float | None
-    wer_converted: float | None
-
-    @property
-    def wer_increase(self) -> float | None:
-        """How much more WER; `None` without transcripts."""
-        return None if self.wer is None or self.wer_converted is None else self.wer_converted - self.wer
 
 
 @dataclass(frozen=True)
@@ -82,6 +59,22 @@ def measure_drift(
     Raises:
         AudioError: the original hears nothing in it.
     """
+    drift = compare_models(original, converted, speech, cache, progress)
+    if not any(found.words for found in drift.searches.values()):
+        raise AudioError(
+            "expected speech that the model recognises, but it gave no word; name audio of its language and domain"
+        )
+    return drift
+
+
+def compare_models(
+    original: SourceModel,
+    converted: SourceModel,
+    speech: Speech,
+    cache: str = "float32",
+    progress: Progress[Any] = no_progress,
+) -> Drift:
+    """As `measure_drift`, even if nobody hears a word."""
     graphs = encoder_of(original), encoder_of(converted, cache)
     encodings: tuple[list[FloatArray], list[FloatArray]] = ([], [])
     signal = noise = 0.0
@@ -99,10 +92,6 @@ def measure_drift(
         options = SearchOptions(decoding_method=name)
         tokens = [decode(model, found, frames, options) for model, found in zip(models, encodings, strict=True)]
         searches[name] = _word_drift(original, converted, speech.measured, tokens[0], tokens[1])
-    if not any(found.words for found in searches.values()):
-        raise AudioError(
-            "expected speech that the model recognises, but it gave no word; name audio of its language and domain"
-        )
     snr = 10.0 * math.log10(signal / noise) if noise else None
     return Drift(len(windows), speech.held_out, snr, searches)
 

@@ -7,15 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from emf.runtime.arrays import FloatArray
+from emf.runtime.audio.sound_files import read_resampled
 from emf.runtime.speech.recordings import read_recordings
+from emf.runtime.speech.utterances import Utterance, gather_utterances
 
 _DITHER = 2.0**-15
 
 
 def demo_files() -> list[Path]:
     """The recordings bundled with the demo model."""
-    folder = Path(str(resources.files("emf.export.demo"))) / "recordings"
-    return sorted(path for path in folder.glob("*") if path.suffix in {".flac", ".wav"})
+    return sorted(path for path in demo_manifest().parent.glob("*") if path.suffix in {".flac", ".wav"})
+
+
+def demo_manifest() -> Path:
+    """Their transcripts."""
+    return Path(str(resources.files("emf.export.demo"))) / "recordings" / "manifest.tsv"
+
+
+def transcribed(files: Sequence[Path], sample_rate: int, seconds: float) -> tuple[Utterance, ...]:
+    """The recordings with a transcript, of those that `gather_audio` takes; whole, the last one too."""
+    known: list[Utterance] = []
+    left = seconds
+    for utterance in gather_utterances(list(files)):
+        if left <= 0:
+            break
+        left -= len(read_resampled(utterance.path, sample_rate)) / sample_rate
+        if utterance.transcript:
+            known.append(utterance)
+    return tuple(known)
 
 
 def gather_audio(files: Sequence[Path], sample_rate: int, seconds: float) -> FloatArray:

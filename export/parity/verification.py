@@ -1,8 +1,10 @@
 """What the check against PyTorch found, as values and as JSON. Needs no PyTorch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from emf.export.parity.deviations import Deviations
+from emf.export.parity.word_drift import WordDrift
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Verification:
         waveforms: of each backend, if it was asked for.
         drift: of a model whose cache is kept in whole units. Everything else is held against PyTorch with the same
             roundings.
+        words: what these units do to the words of the recordings with transcripts, each decoded alone, by search;
+            `None` if there are no such recordings.
     """
 
     seconds: float
@@ -90,6 +94,7 @@ class Verification:
     ties: tuple[Tie, ...]
     waveforms: tuple[WaveformVerification, ...] = ()
     drift: Drift | None = None
+    words: Mapping[str, WordDrift] | None = None
 
 
 def as_document(verification: Verification) -> dict[str, object]:
@@ -104,5 +109,10 @@ def as_document(verification: Verification) -> dict[str, object]:
         "max_abs_error": {name: deviations.worst() for name, deviations in verification.deviations.items()},
         "max_abs_error_by_tensor": {name: dict(d.by_tensor) for name, d in verification.deviations.items()},
         **({"cache_drift": asdict(verification.drift)} if verification.drift else {}),
+        **(
+            {"cache_words": {name: asdict(words) for name, words in verification.words.items()}}
+            if verification.words
+            else {}
+        ),
         **({"waveform": [asdict(found) for found in verification.waveforms]} if verification.waveforms else {}),
     }

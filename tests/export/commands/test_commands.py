@@ -11,7 +11,9 @@ import torch
 
 from emf.export.commands.export import main as export_main
 from emf.export.commands.verify import main as verify_main
+from emf.runtime import Recognizer
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.speech.error_rate import word_errors
 from tests.oracle import CONFIGS, source
 from tests.signals import speech_like
 
@@ -106,7 +108,7 @@ def test_other_lengths_and_an_int8_cache(capsys: pytest.CaptureFixture[str], fil
     found = document(capsys)
     layers, heads, dim = CONFIGS[NAME]["transformer_num_layers"], 1, CONFIGS[NAME]["time_reduction_input_dim"] * 4
     assert found["state_bytes"] == layers * 2 * heads * 20 * dim + 8
-    assert found["verify"]["cache_drift"]["cache"] == "int8"
+    assert found["verify"]["cache_drift"]["cache"] == "int8" and "cache_words" not in found["verify"]
     manifest = read_manifest(tmp_path / "out")
     assert (manifest.geometry.segment_length, manifest.geometry.right_context_length) == (12, 8)
     assert manifest.geometry.left_context_length == 20 and manifest.samples_per_step == 12 * 160
@@ -115,6 +117,25 @@ def test_other_lengths_and_an_int8_cache(capsys: pytest.CaptureFixture[str], fil
     flags = ["--checkpoint", str(files / "model.pt"), "--config", str(files / "model.json"), "--verify-seconds", "3"]
     assert verify_main([str(tmp_path / "out"), "--audio", str(files / "speech.wav"), *flags, "--json"]) == 0
     assert all(check["passed"] for check in document(capsys)["checks"])
+
+
+def test_what_an_int8_cache_does_to_words(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+    """Of the recordings with a transcript, within the check's seconds; one beyond them is not measured."""
+    for index, seconds in enumerate((1.0, 1.5, 1.0, 1.0)):
+        soundfile.write(tmp_path / f"{index}.wav", speech_like(seconds, index), 16_000)
+    rows = ["path\ttranscript", "0.wav\tan e", "1.wav\t", "2.wav\tan", "3.wav\tan e an e"]
+    (tmp_path / "speech.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    flags = ["--cache", "int8", "--verify-audio", str(tmp_path / "speech.tsv"), "--backends", "onnxruntime"]
+    assert export_main(arguments(files, tmp_path / "out", *flags)) == 0
+    told = document(capsys)["verify"]["cache_words"]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    found = manifest["results"]["verify"]["cache_words"]
+    recognizer = Recognizer.load(tmp_path / "out", num_threads=1, decoding_method="greedy")
+    texts = [recognizer.transcribe(speech_like(1.0, index), 16_000).text for index in (0, 2)]
+    counts = word_errors(zip(("an e", "an"), texts, strict=True))
+    assert set(told) == set(found) == {"greedy", "beam"}
+    assert found["greedy"]["wer_converted"] == pytest.approx(counts.rate)
+    assert told["greedy"]["wer_converted"] == pytest.approx(counts.rate, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import pytest
 import soundfile
 
 from emf.export.convert.conversion import ConversionOptions, convert
-from emf.export.convert.drift import Drift, WordDrift, measure_drift, require_words
+from emf.export.convert.drift import Drift, measure_drift, require_words
 from emf.export.convert.rolling import encode, encoder_of, feature_windows
 from emf.export.convert.speech import Speech, read_speech, windows_of
 from emf.export.convert.torch_model import TorchModel, decode
+from emf.export.parity.word_drift import WordDrift
 from emf.runtime.errors import AudioError, ToleranceError
 from emf.runtime.search.options import SearchOptions
 from emf.runtime.search.run import advance
