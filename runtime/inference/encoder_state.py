@@ -62,7 +62,7 @@ def state_layout(graph: GraphSpec) -> StateLayout:
 
 def bytes_a_stream(encoder: GraphSpec) -> int:
     """Bytes that a stream keeps between two steps for its encoder."""
-    return sum(state.zeros().nbytes for state in state_layout(encoder))
+    return sum(state.zeros.nbytes for state in state_layout(encoder))
 
 
 def _converts(given: np.dtype[Any], kept: np.dtype[Any]) -> bool:
