@@ -6,20 +6,23 @@ Example:
 Writes FLAC files and manifests: `all.tsv`; its parts `an4.tsv`, `digits.tsv` and `commands.tsv`; of AN4 the recordings
 that spell a name, `names.tsv`, and the others, `others.tsv`; `names.txt`, the names as phrases with a score of 3; and
 two language models in ARPA form, `an4.arpa` (bigrams of the training part's transcripts) and `digits.arpa` (the ten
-digits and nothing else).
+digits and nothing else). `--calibration` writes recordings of the training speakers to another folder: speech for
+`emf-export --calibration` and `emf-quantize --calibration` that none of the figures is measured on.
 """
 
 import argparse
 import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 import soundfile
-from demo_corpus import SAMPLE_RATE, Utterance, dev_sets, load_held_out
+from demo_corpus import SAMPLE_RATE, Split, Utterance, dev_sets, load_held_out
 from demo_sentences import DIGITS
 
+_CALIBRATION = {"an4": 300, "digits": 200, "commands": 200}
 _PHRASE_SCORE = 3.0
 _DISCOUNT = 0.5
 _NEVER = -99.0
@@ -37,6 +40,17 @@ def write_manifest(path: Path, rows: Iterable[tuple[str, Utterance]]) -> None:
     lines = ["path\tduration_s\tspeaker\ttranscript"]
     lines += [f"{name}\t{u.samples.size / SAMPLE_RATE:.3f}\t{u.speaker}\t{u.transcript}" for name, u in rows]
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_calibration(corpora: dict[str, Split], out: Path) -> None:
+    """Recordings of training speakers and their manifest."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows, chosen = [], random.Random(0)
+    for name, count in _CALIBRATION.items():
+        for index, utterance in enumerate(chosen.sample(corpora[name].train, count)):
+            rows.append((f"{name}-{index:04d}.flac", utterance))
+            soundfile.write(out / rows[-1][0], utterance.samples, SAMPLE_RATE)
+    write_manifest(out / "manifest.tsv", rows)
 
 
 def unigrams(words: Iterable[str]) -> str:
@@ -84,9 +98,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path, help="folder of the corpora")
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--calibration", type=Path, help="folder for recordings of training speakers")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     corpora = load_held_out(options.data)
+    if options.calibration:
+        write_calibration(corpora, options.calibration)
     sets = {
         name: [(f"{name}-{index:04d}.flac", utterance) for index, utterance in enumerate(utterances)]
         for name, utterances in dev_sets(corpora).items()

@@ -92,10 +92,15 @@ def read_weights(manifest: Manifest) -> EncoderWeights:
     They are found by the order in which an Emformer uses them, not by name: exporters merge equal tensors.
 
     Raises:
-        UsageError: the artifact has no such graph, or its model has a memory bank.
+        UsageError: the artifact has no such graph, or its model has a memory bank or was converted.
         ArtifactError: the graph is not an encoder as emf-export writes it.
     """
     variant = Variant("onnxruntime", FLOAT)
+    if manifest.is_converted:
+        raise UsageError(
+            f"{manifest.root}: expected a model as it was trained, found one that emf-export made smaller, see its "
+            "manifest; ask --what-if of an artifact of the original"
+        )
     if variant not in manifest.variants:
         raise UsageError(
             f"{manifest.root}: expected a variant {variant}, whose weights --what-if reads; export with "

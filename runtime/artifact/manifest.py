@@ -228,6 +228,11 @@ class Manifest:
         """Stream time that an encoder frame stands for; a step may skip feature frames beyond a multiple."""
         return self.samples_per_step / (self.geometry.frames_per_step * self.frontend.sample_rate)
 
+    @property
+    def is_converted(self) -> bool:
+        """Whether its model was made smaller than its checkpoint's."""
+        return "conversion" in self.provenance
+
     def path(self, file: FileSpec) -> Path:
         """Where a file of the artifact lies."""
         return self.root / file.path

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import jiwer
 import numpy as np
 import pytest
 
+from emf.export.model import CONVERSION
 from emf.quantize.commands.report import main
 from emf.quantize.report.html import what_if_to_html
 from emf.quantize.report.markdown import what_if_to_markdown
@@ -175,3 +177,5 @@ def test_artifacts_of_one_engine_are_refused(tiny_artifact: Path, tmp_path: Path
     refused = pytest.raises(UsageError, match="expected a variant onnxruntime/fp32")
     with scratch_artifact(manifest, "openvino", None) as bench, refused:
         read_weights(bench.manifest)
+    with pytest.raises(UsageError, match="expected a model as it was trained, found one that emf-export made smaller"):
+        read_weights(replace(manifest, provenance={**manifest.provenance, CONVERSION: {"ranks": [64]}}))
