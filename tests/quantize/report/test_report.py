@@ -16,7 +16,7 @@ import soundfile
 from emf.quantize.commands.report import main
 from emf.quantize.report.recommend import recommend
 from emf.runtime import Recognizer
-from emf.runtime.measure.plots import Series, line_plot
+from emf.runtime.pages.plots import Series, line_plot
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.quantize.report.example_rows import variant_row
 from tests.skeleton import expected_skeleton, in_order, pin, skeleton
