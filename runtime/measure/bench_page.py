@@ -26,8 +26,8 @@ def _headline(report: BenchReport) -> str:
 def _reason(report: BenchReport) -> str:
     figures, chunk = report.figures, report.figures.chunk_ms
     parts = [
-        f"{report.variant} took {100 * figures.rtf:.1f} % of the audio's length; half of {figures.chunks} chunks took at "
-        f"most {chunk.p50:.2f} ms, 99 of 100 at most {chunk.p99:.2f} ms"
+        f"decoding took {100 * figures.rtf:.1f} % of the audio's length; half of {figures.chunks} chunks took at most "
+        f"{chunk.p50:.2f} ms, 99 of 100 at most {chunk.p99:.2f} ms"
     ]
     if isinstance(report.load, Capacity):
         most, deadline = report.load.streams_realtime, report.load.deadline_ms
@@ -51,7 +51,9 @@ def _key_figures(report: BenchReport) -> Iterator[KeyFigure]:
 def _sections(report: BenchReport, plots: BenchPlots, command: str) -> Iterator[Section]:
     comparison = report.comparison
     rows = {report.variant: report.figures, **(comparison.figures if comparison else {})}
-    equal = "" if comparison is None else f"Tokens are {'equal' if comparison.tokens_equal else 'not equal'}."
+    equal = (
+        "" if comparison is None else f"The tokens of both are {'equal' if comparison.tokens_equal else 'not equal'}."
+    )
     yield Section(
         "One stream",
         "A chunk's time runs from its last sample to the updated text; p99 is what callers notice.",
@@ -77,7 +79,7 @@ def _sections(report: BenchReport, plots: BenchPlots, command: str) -> Iterator[
 
 
 def _latency_table(rows: Mapping[str, StreamFigures]) -> Table:
-    header = ("", "p50 ms", "p90 ms", "p99 ms", "mean ms", "TTFT p50 ms", "RTF")
+    header = ("one stream", "p50 ms", "p90 ms", "p99 ms", "mean ms", "TTFT p50 ms", "RTF")
     return header, [
         [
             name,

@@ -85,5 +85,6 @@ def _cell(text: str) -> str:
 
 
 def _breakable(name: str) -> str:
-    """A variant's name may break after its backend."""
-    return escape(name).replace("/", "/<wbr>")
+    """A variant's name breaks after its backend, and nowhere else."""
+    backend, slash, rest = name.partition("/")
+    return f"{escape(backend)}/<wbr><span>{escape(rest)}</span>" if slash else escape(name)

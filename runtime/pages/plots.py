@@ -9,7 +9,7 @@ WIDTH = 480
 STYLE = (Path(__file__).parent / "plots.css").read_text(encoding="utf-8")
 LETTER = 7.0
 """Mean width of a letter, about: SVG cannot measure text without a browser."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 12, 280
 _LEGEND_TOP, _LEGEND_ROW = _BOTTOM + 58, 18
 _COLOURS = 10
 
