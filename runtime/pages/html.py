@@ -13,6 +13,7 @@ from emf.runtime.pages.plots import STYLE as PLOT_STYLE
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "page.css").read_text(encoding="utf-8") + PLOT_STYLE
+_KEPT_TOGETHER = re.compile(r"\([^()]*\)|[\d.]+(?: / [\d.]+)+")
 _SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
 
 
@@ -80,8 +81,8 @@ def _table(block: Block) -> str:
 
 
 def _cell(text: str) -> str:
-    """What stands in brackets keeps to one line."""
-    return re.sub(r"\([^()]*\)", r"<span>\g<0></span>", escape(text))
+    """What stands in brackets, and numbers between strokes, keep to one line."""
+    return _KEPT_TOGETHER.sub(r"<span>\g<0></span>", escape(text))
 
 
 def _breakable(name: str) -> str:
