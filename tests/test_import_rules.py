@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # "runtime" stands for the modules at the top of the folder, which are for everybody.
 ORDER = (
     {"runtime"},
-    {"runtime.artifact"},
+    {"runtime.artifact", "runtime.pages"},
     {"runtime.audio", "runtime.guidance"},
     {"runtime.search"},
     {"runtime.search.batched"},

@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from emf.quantize.corpus import read_corpus
 from emf.quantize.report.diagnostics import ExamineOptions
-from emf.quantize.report.html import to_html, what_if_to_html
-from emf.quantize.report.markdown import to_markdown, what_if_to_markdown
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
+from emf.quantize.report.page import report_page, what_if_page
 from emf.quantize.report.pytorch_rows import PyTorchModel
 from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.structure.measure import QUESTIONS, WhatIfOptions, what_if
@@ -23,12 +22,23 @@ from emf.runtime.artifact.files import write_whole
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, one_of, run_command
+from emf.runtime.commands.command_line import (
+    CommandParser,
+    Outcome,
+    bounded,
+    command_parser,
+    command_text,
+    one_of,
+    run_command,
+)
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.document import to_document
 from emf.runtime.measure.machine import describe_machine
+from emf.runtime.pages.content import Page
+from emf.runtime.pages.html import to_html
+from emf.runtime.pages.markdown import to_markdown
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
@@ -58,8 +68,8 @@ def make_parser() -> CommandParser:
     measured.add_argument(
         "--load-seconds",
         type=bounded(float, 0, 3600),
-        default=4.0,
-        help="Run each number of real-time streams this long; 0 tries none. Default: 4.",
+        default=0.0,
+        help="Find how many real-time streams there can be, running each number this long. Default: 0, none.",
     )
     measured.add_argument(
         "--deadline-ms",
@@ -103,13 +113,13 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def _work(options: argparse.Namespace) -> Outcome:
+def _work(options: argparse.Namespace, command: str) -> Outcome:
     manifest = read_manifest(options.artifact)
     utterances = read_corpus(options.audio, transcripts=True)
     decoding = read_decoding(options, omit=VARIANT_OPTIONS)
     asked = WhatIfOptions(options.what_if, options.what_if_seconds)
     if options.what_if and options.variants is None:
-        return _what_if_alone(manifest, utterances, decoding, asked, options.out)
+        return _what_if_alone(manifest, utterances, decoding, asked, options.out, command)
     chosen = ReportOptions(
         variants=_variants(manifest, "all" if options.variants is None else options.variants),
         decoding=decoding,
@@ -127,14 +137,19 @@ def _work(options: argparse.Namespace) -> Outcome:
             bar.update()
 
         report = replace(Reporter(manifest, utterances, chosen, step).run(), what_if=found)
-    files = write_report(report, options.out)
+    files = write_report(report, options.out, command)
     verdict = report.recommendation
     text = "\n".join([*map(str, files), f"{verdict.variant}: {verdict.reason}"])
     return Outcome(to_document(report), text)
 
 
 def _what_if_alone(
-    manifest: Manifest, utterances: Sequence[Utterance], decoding: Decoding, asked: WhatIfOptions, out: Path
+    manifest: Manifest,
+    utterances: Sequence[Utterance],
+    decoding: Decoding,
+    asked: WhatIfOptions,
+    out: Path,
+    command: str,
 ) -> Outcome:
     """What-ifs without a look at the variants."""
     _require_writable(out)
@@ -146,7 +161,7 @@ def _what_if_alone(
         what_if=what_if(manifest.root, utterances, decoding, asked),
     )
     document = to_document(report)
-    files = _write(document, what_if_to_html(report), what_if_to_markdown(report), out)
+    files = _write(document, what_if_page(report, command), out)
     verdict = report.what_if.experts.verdict if report.what_if.experts else ""
     return Outcome(document, "\n".join([*map(str, files), *filter(None, [verdict])]))
 
@@ -171,17 +186,19 @@ def _require_writable(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def write_report(report: Report, folder: Path, command: str) -> list[Path]:
     """Write `report.html`, `report.md` and `report.json` into `folder`, each whole or not at all."""
-    return _write(to_document(report), to_html(report), to_markdown(report), folder)
+    return _write(to_document(report), report_page(report, command), folder)
 
 
-def _write(document: Mapping[str, Any], page: str, text: str, folder: Path) -> list[Path]:
+def _write(document: Mapping[str, Any], page: Page, folder: Path) -> list[Path]:
     whole = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    texts = {"report.html": page, "report.md": text, "report.json": whole}
+    texts = {"report.html": to_html(page), "report.md": to_markdown(page), "report.json": whole}
     return [write_whole(folder / name, text) for name, text in texts.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_command(make_parser(), _work, arguments)
+    parser = make_parser()
+    command = command_text(parser, arguments)
+    return run_command(parser, lambda options: _work(options, command), arguments)

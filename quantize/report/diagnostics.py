@@ -36,7 +36,7 @@ class ExamineOptions:
     """
 
     drift_seconds: float = 180.0
-    load_seconds: float = 4.0
+    load_seconds: float = 0.0
     deadline: float = 0.16
 
 

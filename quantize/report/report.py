@@ -77,6 +77,10 @@ class Report:
         """The row of the recommended variant."""
         return next(row for row in self.variants if row.name == self.recommendation.variant)
 
+    def float_row(self, row: VariantRow) -> VariantRow:
+        """The float variant of a row's backend."""
+        return next(one for one in self.variants if one.is_float and one.backend == row.backend)
+
     @property
     def quantized(self) -> list[VariantRow]:
         """The rows of all variants but the float ones."""

@@ -7,35 +7,58 @@ from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, MemoryTraffic, VariantRow
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.figures import LatencyStatistics
+from emf.runtime.pages.content import Table
 
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+NARROW_OMITS = frozenset({"p99 ms", "memory MiB", "streams"})
+"""Columns of `variants_table` for which a telephone has no room; `details_table` has them too."""
 
 
 def variants_table(report: Report) -> Table:
-    """Words, size and speed of every variant and of PyTorch's rows."""
-    header = ("variant", "MiB", "of fp32", "WER %", "S / D / I", "CER %", "WER change (95 %)", "tokens as fp32",
-              "chunk p50 / p90 / p99 ms", "TTFT p50 ms", "RTF", "RSS MiB", "streams", "arithmetic")  # fmt: skip
-    return header, [_variant_row(v) for v in report.variants]
+    """Words, time and size of every variant: what a decision is made of."""
+    header = ("variant", "WER %", "change (95 %)", "chunk p50 ms", "p99 ms", "MiB", "memory MiB")
+    measured = any(row.diagnostics.streams_realtime is not None for row in report.variants)
+    rows = [[*_variant_row(row), *[_streams(row)] * measured] for row in report.variants]
+    return (*header, *["streams"] * measured), rows
 
 
 def _variant_row(variant: VariantRow) -> list[str]:
     low, high = variant.wer_delta_ci95
+    return [
+        variant.name,
+        f"{100 * variant.wer:.2f}",
+        f"{100 * variant.wer_delta:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
+        f"{variant.figures.chunk_ms.p50:.2f}",
+        f"{variant.figures.chunk_ms.p99:.2f}",
+        f"{variant.bytes / 2**20:.2f}",
+        f"{variant.peak_rss_bytes / 2**20:.0f}",
+    ]
+
+
+def _streams(variant: VariantRow) -> str:
     streams = variant.diagnostics.streams_realtime
+    return "not measured" if streams is None else str(streams)
+
+
+def details_table(report: Report) -> Table:
+    """The rest about every variant, for a wide screen."""
+    header = ("variant", "of fp32", "S / D / I", "CER %", "tokens as fp32", "chunk p50 / p90 / p99 ms",
+              "TTFT p50 ms", "RTF", "memory MiB", "streams", "arithmetic")  # fmt: skip
+    return header, [_details_row(v) for v in report.variants]
+
+
+def _details_row(variant: VariantRow) -> list[str]:
     read_back = "/".join(dict.fromkeys(variant.precision.read_back.values()))
     return [
         variant.name,
-        f"{variant.bytes / 2**20:.2f}",
         f"{100 * variant.size_ratio:.1f} %",
-        f"{100 * variant.wer:.2f}",
         _edits(variant.edits),
         f"{100 * variant.cer:.2f}",
-        f"{100 * variant.wer_delta:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
         f"{100 * variant.token_agreement:.2f} %",
         _latency(variant.figures.chunk_ms),
         f"{variant.figures.ttft_ms.p50:.2f}",
         f"{variant.figures.rtf:.4f}",
         f"{variant.peak_rss_bytes / 2**20:.0f}",
-        "not measured" if streams is None else str(streams),
+        _streams(variant),
         read_back + (", not as asked" if variant.precision.mismatch else ""),
     ]
 
@@ -53,6 +76,14 @@ def components_table(report: Report) -> Table:
     names = list(report.variants[0].figures.components_ms)
     rows = [[v.name, *(f"{v.figures.components_ms[name]:.3f}" for name in names)] for v in report.variants]
     return ("variant", *(f"{name} ms" for name in names)), rows
+
+
+def drift_table(report: Report) -> Table:
+    """Decibels by minute of audio."""
+    minutes = max(len(row.diagnostics.drift_db) for row in report.quantized)
+    rows = [[row.name, *(f"{value:.1f}" for value in row.diagnostics.drift_db)] for row in report.quantized]
+    padded = [[*row, *[""] * (1 + minutes - len(row))] for row in rows]
+    return ("variant", *(f"minute {minute}" for minute in range(1, minutes + 1))), padded
 
 
 def baselines_table(report: Report) -> Table:

@@ -1,35 +1,25 @@
-"""What-if figures as headings, sentences and tables of text, the same for HTML and Markdown."""
+"""What-if figures as a section of a page."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from emf.quantize.report.tables import Table
 from emf.quantize.structure.rows import Experts, GeometryRow, Ranks, VocabularyUse, WhatIf, Words
+from emf.runtime.pages.content import Block, Section
 
 _WORDS = ("WER %", "S / D / I", "WER change (95 %)", "words changed")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading, a sentence or more (may be empty), and a table (may be `None`)."""
-
-    heading: str
-    text: str
-    table: Table | None
-
-
-def what_if_sections(what_if: WhatIf) -> list[Section]:
+def what_if_section(what_if: WhatIf) -> Section:
     """All that was measured."""
-    sections = [Section("What if the structure were another", _told(what_if), None)]
+    blocks: list[Block] = []
     if what_if.ranks:
-        sections += _ranks(what_if.ranks)
+        blocks += _ranks(what_if.ranks)
     if what_if.geometry:
-        sections.append(_geometry(what_if.geometry))
+        blocks.append(_geometry(what_if.geometry))
     if what_if.vocabulary:
-        sections += _vocabulary(what_if.vocabulary)
+        blocks += _vocabulary(what_if.vocabulary)
     if what_if.experts:
-        sections += _experts(what_if.experts)
-    return sections
+        blocks += _experts(what_if.experts)
+    return Section("What if the structure were another", _told(what_if), tuple(blocks))
 
 
 def _told(what_if: WhatIf) -> str:
@@ -41,7 +31,7 @@ def _told(what_if: WhatIf) -> str:
     )
 
 
-def _ranks(ranks: Ranks) -> Iterator[Section]:
+def _ranks(ranks: Ranks) -> Iterator[Block]:
     shares = list(ranks.layers[0].whitened)
     header = (
         "layer",
@@ -53,7 +43,7 @@ def _ranks(ranks: Ranks) -> Iterator[Section]:
         for one in ranks.layers
     ]
     text = "Directions of keys and values that hold a share of their energy on speech; without looking at speech."
-    yield Section("Latents for keys and values: energy", text, (header, rows))
+    yield Block("Latents for keys and values: energy", text, (header, rows))
     cost_rows = [
         [
             f"{cost.mean_rank} ({100 * cost.of_width:.0f} %)",
@@ -70,10 +60,10 @@ def _ranks(ranks: Ranks) -> Iterator[Section]:
         f"{ranks.attention_weight_bytes / 2**20:.2f} MiB of INT8 weights a step. Bytes are computed, words measured."
     )
     header = ("mean rank", "by layer", "energy %", "state KiB, float32 / int8", "attention weights MiB, INT8", *_WORDS)
-    yield Section("Latents for keys and values: cost", text, (header, cost_rows))
+    yield Block("Latents for keys and values: cost", text, (header, cost_rows))
 
 
-def _geometry(rows: tuple[GeometryRow, ...]) -> Section:
+def _geometry(rows: tuple[GeometryRow, ...]) -> Block:
     header = ("segment + right ms", "left ms", "latency ms", "state KiB", "step ms", "load %", *_WORDS)
     table = [
         [
@@ -91,30 +81,30 @@ def _geometry(rows: tuple[GeometryRow, ...]) -> Section:
         "The same weights without training again. Latency is the longest wait of a frame for its step; step and load "
         "are of one stream, a float32 graph of these sizes in ONNX Runtime."
     )
-    return Section("Other lengths", text, (header, table))
+    return Block("Other lengths", text, (header, table))
 
 
-def _vocabulary(use: VocabularyUse) -> Iterator[Section]:
+def _vocabulary(use: VocabularyUse) -> Iterator[Block]:
     text = f"The speech needs {use.used} of {use.symbols} symbols, by its transcripts and by what the model emits."
     rows = [["these symbols", *_words(use.words)], ["those of the other half alone", *_words(use.words_unseen)]]
-    yield Section("Fewer symbols: words", text, (("symbols kept", *_WORDS), rows))
+    yield Block("Fewer symbols: words", text, (("symbols kept", *_WORDS), rows))
     counts = list(use.joiner[0].milliseconds)
     header = ("symbols", "MiB", *(f"{count} rows ms" for count in counts))
     times = [
         [str(one.symbols), f"{one.bytes / 2**20:.2f}", *(f"{one.milliseconds[count]:.3f}" for count in counts)]
         for one in use.joiner
     ]
-    yield Section("Fewer symbols: the joiner", "Float32 in ONNX Runtime; a row is a hypothesis.", (header, times))
+    yield Block("Fewer symbols: the joiner", "Float32 in ONNX Runtime; a row is a hypothesis.", (header, times))
 
 
-def _experts(experts: Experts) -> Iterator[Section]:
-    yield Section("Experts", experts.verdict, None)
+def _experts(experts: Experts) -> Iterator[Block]:
+    yield Block("Experts", experts.verdict)
     header: tuple[str, ...] = ("layer", "above 0 %", "for 90 % of a row %", "for 90 % of each row of a step %")
     rows = [
         [str(one.layer), *(f"{100 * share:.1f}" for share in (one.positive, one.of_energy, one.of_energy_in_step))]
         for one in experts.activity
     ]
-    yield Section("Experts: neurons that a row uses", "", (header, rows))
+    yield Block("Experts: neurons that a row uses", "", (header, rows))
     streams = list(experts.settings[0].touched) if experts.settings else []
     header = ("experts", "choice", *(f"touched by {count} %" for count in streams), *_WORDS)
     table = [
@@ -124,7 +114,7 @@ def _experts(experts: Experts) -> Iterator[Section]:
     ]
     table.append(["half the neurons gone", "", *("50" for _ in streams), *_words(experts.half)])
     text = "Touched: experts that at least one row of a step of so many streams chose, with the probe."
-    yield Section("Experts: words", text, (header, table))
+    yield Block("Experts: words", text, (header, table))
     counts = list(next((one.milliseconds for one in experts.times if one.milliseconds), {}))
     times = [
         [
@@ -137,7 +127,7 @@ def _experts(experts: Experts) -> Iterator[Section]:
     ]
     text = "All layers' feed-forward networks alone, milliseconds a step, by streams in the batch."
     header = ("form", "backend", "experts", *(f"{count} streams" for count in counts))
-    yield Section("Experts: time", text, (header, times))
+    yield Block("Experts: time", text, (header, times))
 
 
 def _words(words: Words) -> list[str]:

@@ -1,18 +1,29 @@
 """The emf-bench command: how fast this artifact is on this machine."""
 
 import argparse
+import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.artifact.files import write_whole
+from emf.runtime.commands.command_line import (
+    CommandParser,
+    Outcome,
+    bounded,
+    command_parser,
+    command_text,
+    progress,
+    run_command,
+)
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
-from emf.runtime.measure.bench_plots import write_plots
+from emf.runtime.measure.bench_page import bench_page
+from emf.runtime.measure.bench_plots import BenchPlots
 from emf.runtime.measure.bench_report import (
     BenchReport,
     Capacity,
@@ -25,10 +36,12 @@ from emf.runtime.measure.bench_report import (
 from emf.runtime.measure.capacity import find_capacity
 from emf.runtime.measure.document import to_document
 from emf.runtime.measure.floor import ChunkWork, MachineRates
-from emf.runtime.measure.latency import Baseline, Measurements, compare_streams
+from emf.runtime.measure.latency import Baseline, compare_streams
 from emf.runtime.measure.machine import StolenTime, describe_machine, peak_rss_bytes
 from emf.runtime.measure.paced_load import Load, run_load
 from emf.runtime.measure.timing import ComponentTimes
+from emf.runtime.pages.html import to_html
+from emf.runtime.pages.plots import standalone
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.recordings import read_recordings
@@ -78,11 +91,11 @@ def make_parser() -> CommandParser:
     pytorch.add_argument(
         "--config", help="Read emformer_rnnt_model's keyword arguments from this JSON file. Default: the base model's."
     )
-    parser.add_argument("--out", type=Path, help="Write bench.json and plots to this folder.")
+    parser.add_argument("--out", type=Path, help="Write bench.html, bench.json and plots to this folder.")
     return parser
 
 
-def _work(options: argparse.Namespace) -> Outcome:
+def _work(options: argparse.Namespace, command: str) -> Outcome:
     if options.compare and not options.checkpoint:
         raise UsageError("--compare needs --checkpoint: demo, librispeech or a state_dict")
     decoding = read_decoding(options)
@@ -126,7 +139,8 @@ def _work(options: argparse.Namespace) -> Outcome:
     )
     if options.out:
         measured = {report.variant: ours} | ({options.compare: theirs} if baseline else {})
-        _write(options.out, report, measured, recognizer.transducer.manifest.seconds_per_step)
+        plots = BenchPlots.of(report, measured, recognizer.transducer.manifest.seconds_per_step)
+        _write(options.out, report, plots, command)
     if report.stolen_share is not None and report.stolen_share > _MUCH_STOLEN:
         _LOGGER.warning(
             "the host gave %.0f %% of this machine's processor time to others: latencies are too high, repeat the "
@@ -136,9 +150,16 @@ def _work(options: argparse.Namespace) -> Outcome:
     return Outcome(to_document(report), _describe(report))
 
 
-def _write(folder: Path, report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float) -> None:
+def _write(folder: Path, report: BenchReport, plots: BenchPlots, command: str) -> None:
+    """Write `bench.html`, `bench.json` and a file for every plot, each whole or not at all."""
+    document = json.dumps(to_document(report), indent=1, allow_nan=False) + "\n"
+    texts = {"bench.html": to_html(bench_page(report, plots, command)), "bench.json": document}
+    for figure in (*plots.one_stream, *plots.streams):
+        texts[f"{figure.title.lower().replace(' ', '-')}.svg"] = standalone(figure.drawing)
     try:
-        write_plots(folder, report, measured, seconds_per_chunk)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            write_whole(folder / name, text)
     except OSError as error:
         raise UsageError(f"{folder}: cannot write there ({error.strerror}); pass another --out") from error
 
@@ -226,4 +247,6 @@ def _with_floor(floored: Floored) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_command(make_parser(), _work, arguments)
+    parser = make_parser()
+    command = command_text(parser, arguments)
+    return run_command(parser, lambda options: _work(options, command), arguments)

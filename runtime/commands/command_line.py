@@ -6,6 +6,7 @@ Exit status: see `Status`.
 import argparse
 import contextlib
 import logging
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -92,6 +93,11 @@ def distribution_version() -> str:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def command_text(parser: CommandParser, arguments: Sequence[str] | None) -> str:
+    """The command as it was given, for a shell; `arguments` as for `run_command`."""
+    return shlex.join([parser.prog, *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def run_command(

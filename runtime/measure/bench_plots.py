@@ -1,69 +1,64 @@
 """The plots of emf-bench: latency as a distribution, over time, and by the number of streams."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from emf.runtime.artifact.files import write_whole
-from emf.runtime.measure.bench_report import BenchReport, Floored
-from emf.runtime.measure.document import to_document
+from emf.runtime.measure.bench_report import BenchReport, Floored, FlooredLoad
 from emf.runtime.measure.latency import Measurements
-from emf.runtime.measure.plots import Series, line_plot
+from emf.runtime.pages.content import Figure
+from emf.runtime.pages.plots import Series, line_plot
 
 _CURVE_POINTS = 200
 
 
-def write_plots(
-    folder: Path, report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float
-) -> list[Path]:
-    """Write `bench.json` and SVG plots to a folder, each whole or not at all.
+@dataclass(frozen=True, slots=True)
+class BenchPlots:
+    """The plots of one run: of one stream, and of each number of streams tried (may be none)."""
 
-    Args:
-        folder: made if it is not there.
-        report: gives `bench.json` and the loads.
-        measured: ours and the baseline's measurements by name.
-        seconds_per_chunk: audio between two chunks.
+    one_stream: tuple[Figure, ...]
+    streams: tuple[Figure, ...]
 
-    Returns:
-        The files.
-    """
-    texts = {
-        "bench.json": json.dumps(to_document(report), indent=1, allow_nan=False) + "\n",
-        "latency-distribution.svg": line_plot(
-            "milliseconds a chunk",
-            "share of chunks",
-            [*(_distribution(name, m.chunks) for name, m in measured.items()), _upright("floor", report.floored)],
-        ),
-        "latency-over-time.svg": line_plot(
-            "seconds of audio",
-            "milliseconds a chunk",
-            [_over_time(name, m.chunks, seconds_per_chunk) for name, m in measured.items()],
-        ),
-    }
-    if report.load and report.load.loads:
-        loads = sorted((load.figures for load in report.load.loads), key=lambda load: load.streams)
-        floors = {load.figures.streams: load.floored.floor_ms for load in report.load.loads}
-        streams = [load.streams for load in loads]
-        texts["latency-by-streams.svg"] = line_plot(
-            "real-time streams",
-            "milliseconds a chunk",
-            [
-                Series("p50", streams, [load.chunk_ms.p50 for load in loads]),
-                Series("p99", streams, [load.chunk_ms.p99 for load in loads]),
-            ],
-        )
-        texts["cost-by-streams.svg"] = line_plot(
-            "real-time streams",
-            "milliseconds a chunk and stream",
-            [
-                Series("decoding", streams, [load.stream_ms for load in loads]),
-                Series("floor", streams, [floors[load.streams] for load in loads]),
-            ],
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return [write_whole(folder / name, text) for name, text in texts.items()]
+    @classmethod
+    def of(cls, report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float) -> "BenchPlots":
+        """Draw a run.
+
+        Args:
+            report: gives the floor and the loads.
+            measured: ours and the baseline's measurements by name.
+            seconds_per_chunk: audio between two chunks.
+        """
+        loads = report.load.loads if report.load else ()
+        return cls(_one_stream(report, measured, seconds_per_chunk), _streams(loads) if loads else ())
+
+
+def _one_stream(
+    report: BenchReport, measured: Mapping[str, Measurements], seconds_per_chunk: float
+) -> tuple[Figure, ...]:
+    spread = [*(_distribution(name, m.chunks) for name, m in measured.items()), _upright("floor", report.floored)]
+    slowest = [_over_time(name, m.chunks, seconds_per_chunk) for name, m in measured.items()]
+    return (
+        Figure("Latency distribution", line_plot("milliseconds a chunk", "share of chunks", spread)),
+        Figure("Latency over time", line_plot("seconds of audio", "milliseconds a chunk", slowest)),
+    )
+
+
+def _streams(tried: Sequence[FlooredLoad]) -> tuple[Figure, ...]:
+    loads = sorted(tried, key=lambda load: load.figures.streams)
+    streams = [load.figures.streams for load in loads]
+    latency = [
+        Series("p50", streams, [load.figures.chunk_ms.p50 for load in loads]),
+        Series("p99", streams, [load.figures.chunk_ms.p99 for load in loads]),
+    ]
+    cost = [
+        Series("decoding", streams, [load.figures.stream_ms for load in loads]),
+        Series("floor", streams, [load.floored.floor_ms for load in loads]),
+    ]
+    return (
+        Figure("Latency by streams", line_plot("real-time streams", "milliseconds a chunk", latency)),
+        Figure("Cost by streams", line_plot("real-time streams", "milliseconds a chunk and stream", cost)),
+    )
 
 
 def _distribution(name: str, chunks: Sequence[float]) -> Series:

@@ -1,11 +1,7 @@
 """The report: its figures recomputed, its page opened."""
 
 import copy
-import html.parser
 import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +12,9 @@ import soundfile
 from emf.quantize.commands.report import main
 from emf.quantize.report.recommend import recommend
 from emf.runtime import Recognizer
-from emf.runtime.measure.plots import Series, line_plot
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.quantize.report.example_rows import variant_row
+from tests.runtime.pages.reading import read_page
 from tests.skeleton import expected_skeleton, in_order, pin, skeleton
 
 VARIANTS = "onnxruntime/int8,openvino/int4-weight"
@@ -48,7 +44,7 @@ FIELDS = [
 def report(quantized: Path, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two variants of the tiny artifact."""
     out = tmp_path_factory.mktemp("report")
-    flags = ["--beam-width", "2", "--num-threads", "1", "--load-seconds", "0", "--drift-seconds", "4"]
+    flags = ["--beam-width", "2", "--num-threads", "1", "--drift-seconds", "4"]
     status = main([str(quantized), "--audio", str(speech), "--variants", VARIANTS, "--out", str(out), *flags])
     assert status == 0
     return out
@@ -114,61 +110,18 @@ def test_the_component_matrix_is_whole(document: dict[str, Any]) -> None:
     assert rows[0]["wer"] == wer["onnxruntime/fp32"] and rows[-1]["wer"] == wer["onnxruntime/int8"]
 
 
-class _Page(html.parser.HTMLParser):
-    """Counts what is drawn and notes what would be fetched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drawn: list[int] = []
-        self.fetched: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag not in ("meta", "link", "br"):
-            self.open.append(tag)
-        if tag == "svg":
-            self.drawn.append(0)
-        if tag in ("polyline", "circle"):
-            self.drawn[-1] += 1
-        self.fetched += [v or "" for k, v in values.items() if k in ("src", "href") and v != "data:,"]
-        assert tag != "script"
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in ("meta", "link", "br"):
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_page_is_whole_and_needs_no_network(report: Path) -> None:
-    page = _Page()
-    text = (report / "report.html").read_text(encoding="utf-8")
-    page.feed(text)
-    assert page.open == [] and page.fetched == []
-    assert len(page.drawn) == 5 and all(page.drawn)
-    points = re.findall(r'points="([^"]*)"', text)
-    assert points and not any("nan" in drawn for drawn in points)
-    assert "url(" not in text
-
-
-def test_the_page_in_a_browser(report: Path, tmp_path: Path) -> None:
-    browser = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
-    if browser is None:
-        pytest.skip("no Chromium")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"]
-    page = (report / "report.html").as_uri()
-    finished = subprocess.run([browser, *flags, "--dump-dom", page], capture_output=True, text=True, timeout=120)
-    assert "CONSOLE" not in finished.stderr
-    assert finished.stdout.count("<svg") == 5
+def test_the_page_is_whole_and_needs_no_network(report: Path, document: dict[str, Any]) -> None:
+    found = read_page((report / "report.html").read_text(encoding="utf-8"))
+    assert found.addresses == [] and len(found.plots) == 6 and all(found.plots)
+    assert [row[0] for row in found.tables[0][1:]] == [variant["name"] for variant in document["variants"]]
+    assert "emf-report " in found.text and f"--audio {report}" not in found.text
+    assert f"--out {report}" in found.text, "the command stands at the end"
 
 
 def test_markdown_tells_the_same(report: Path, document: dict[str, Any]) -> None:
     text = (report / "report.md").read_text(encoding="utf-8")
     for variant in document["variants"]:
-        assert f"| {variant['name']} | {variant['bytes'] / 2**20:.2f} |" in text
+        assert f"| {variant['name']} | {100 * variant['wer']:.2f} |" in text
     assert document["recommendation"]["reason"] in text
 
 
@@ -181,14 +134,6 @@ def test_recommendations() -> None:
     stay = recommend([*floats, slow], 0.003)
     assert stay.variant == "onnxruntime/fp32" and stay.reason.startswith("stay with fp32 here")
     assert recommend(floats, 0.003).variant == "onnxruntime/fp32"
-
-
-@pytest.mark.parametrize("values", [[0.0], [0.003], [1e6, 2e6], [-5.0, 5.0], [7.0] * 3])
-def test_plots_of_any_range_are_drawn(values: list[float]) -> None:
-    drawing = line_plot("x", "y", [Series("<name>", range(len(values)), values)])
-    numbers = [float(n) for pair in re.findall(r'points="([^"]*)"', drawing) for n in re.split("[ ,]", pair)]
-    assert all(0 <= number <= 640 for number in numbers) and numbers
-    assert "&lt;name&gt;" in drawing
 
 
 @pytest.mark.parametrize(

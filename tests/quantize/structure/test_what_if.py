@@ -12,8 +12,7 @@ import pytest
 
 from emf.export.model import CONVERSION
 from emf.quantize.commands.report import main
-from emf.quantize.report.html import what_if_to_html
-from emf.quantize.report.markdown import what_if_to_markdown
+from emf.quantize.report.page import what_if_page
 from emf.quantize.report.report import WhatIfReport
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.structure import measure as measuring
@@ -31,9 +30,12 @@ from emf.runtime.artifact.tokens import TokenTable
 from emf.runtime.errors import AudioError, UsageError
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.machine import describe_machine
+from emf.runtime.pages.html import to_html
+from emf.runtime.pages.markdown import to_markdown
 from emf.runtime.search.model import Joined
 from emf.runtime.speech.utterances import read_speech_manifest
 from tests.quantize.structure.conftest import DECODING
+from tests.runtime.pages.reading import read_page
 
 
 class Fixed:
@@ -129,11 +131,12 @@ def test_every_question_is_answered(everything: WhatIf) -> None:
 def test_the_pages_show_it(everything: WhatIf, tiny_artifact: Path) -> None:
     used = DecodingUsed("beam", 3, 1, "windowed")
     report = WhatIfReport("a < b", {}, used, describe_machine(), everything)
-    text, page = what_if_to_markdown(report), what_if_to_html(report)
+    whole = what_if_page(report, "emf-report --what-if")
+    text, found = to_markdown(whole), read_page(to_html(whole))
     assert everything.experts and everything.geometry
     for heading in ("Latents for keys and values: cost", "Other lengths", "Fewer symbols: words", "Experts: time"):
-        assert f"## {heading}\n" in text and f"<h2>{heading}</h2>" in page
-    assert everything.experts.verdict in text and "a &lt; b" in page
+        assert f"### {heading}\n" in text and heading in found.folded
+    assert everything.experts.verdict in text and found.headings[0] == "a < b: what if"
     assert f"{everything.geometry[0].step_ms:.2f}" in text
 
 

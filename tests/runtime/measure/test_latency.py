@@ -10,6 +10,7 @@ import soundfile
 from emf.runtime.commands.bench import main
 from emf.runtime.measure.capacity import find_capacity
 from emf.runtime.measure.paced_load import Load
+from tests.runtime.pages.reading import read_page
 from tests.signals import speech_like
 
 
@@ -76,6 +77,11 @@ def test_plots_show_what_was_measured(
     flags = ["--streams", 2, "--load-seconds", 1, "--deadline-ms", 60_000, "--out", tmp_path / "plots"]
     document = bench(capsys, tiny_artifact, "--audio", recording, *flags)
     assert json.loads((tmp_path / "plots" / "bench.json").read_text(encoding="utf-8")) == document
+    found = read_page((tmp_path / "plots" / "bench.html").read_text(encoding="utf-8"))
+    assert found.headings[1:] == ["One stream", "Real-time streams", "Machine and command"]
+    assert len(found.plots) == 4 and found.addresses == [] and "emf-bench" in found.text
+    chunk = document["chunk_ms"]
+    assert isinstance(chunk, dict) and found.tables[0][1][1] == f"{chunk['p50']:.2f}"
     drawings = {path.stem: ElementTree.parse(path) for path in (tmp_path / "plots").glob("*.svg")}
     by_streams = {"latency-by-streams", "cost-by-streams"}
     assert set(drawings) == {"latency-distribution", "latency-over-time", *by_streams}
