@@ -4,8 +4,8 @@ Example:
     python tools/compare_texts.py all.tsv --artifacts artifacts/plain artifacts/int8-cache --variants openvino/int8
 
 The manifest has transcripts; `tools/write_held_out.py` writes one, and with `--calibration` speech to make the
-artifacts with. For every variant and search one line an artifact: words changed, word error rate, and its change against
-the first artifact with a 95 % interval from paired bootstrap.
+artifacts with. For every variant and search one line an artifact: words changed, word error rate, and its change
+against the first artifact with a 95 % interval from paired bootstrap.
 """
 
 import argparse
