@@ -61,7 +61,7 @@ async def end(process: ServingProcess) -> tuple[list[tuple[str, str]], tuple[str
     speaking += [speak_wyoming(process.addresses["wyoming"]) for _ in range(3)]
     texts = asyncio.gather(*speaking)
     await asyncio.sleep(SPOKEN_BEFORE)
-    assert process.samples()["emf_engine_streams"] == len(speaking) == 20
+    assert process.samples()["emf_streams"] == len(speaking) == 20
     async with httpx.AsyncClient(base_url=process.url) as client:
         assert (await client.get("/health/live")).status_code == 200
         process.process.send_signal(signal.SIGTERM)
