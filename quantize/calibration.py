@@ -18,7 +18,7 @@ from emf.quantize.corpus import load_samples, require_speech
 from emf.quantize.recording import Recorder, Recording
 from emf.runtime.arrays import Arrays, FloatArray
 from emf.runtime.artifact.files import sha256_of
-from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
+from emf.runtime.artifact.manifest import GRAPH_NAMES, GraphSpec, Manifest
 from emf.runtime.errors import AudioError
 from emf.runtime.options import check_options, option
 from emf.runtime.recognition.recognizer import Recognizer
@@ -73,7 +73,10 @@ def calibrate(
     Raises:
         AudioError: there is no audio, it is silence, or the model recognises nothing in it.
     """
-    recorders = {name: Recorder(options.num_samples, options.seed) for name in GRAPH_NAMES}
+    rings = {state.input: state.rows for state in _encoder(manifest).states if state.rows}
+    recorders = {
+        name: Recorder(options.num_samples, options.seed, rings if name == "encoder" else None) for name in GRAPH_NAMES
+    }
     recognizer = Recognizer.load(manifest.root, beam_width=options.beam_width, instrument=Recording(recorders))
     digest, seconds, peak, num_tokens = hashlib.sha256(), 0.0, 0.0, 0
     files = []
@@ -100,6 +103,10 @@ def calibrate(
         "samples": {name: recorder.counts() for name, recorder in recorders.items()},
     }
     return CalibrationSet({name: recorder.samples() for name, recorder in recorders.items()}, description)
+
+
+def _encoder(manifest: Manifest) -> GraphSpec:
+    return next(graph for graph in manifest.graphs if graph.name == "encoder")
 
 
 def _roll(recognizer: Recognizer, recorders: Mapping[str, Recorder], samples: FloatArray) -> int:

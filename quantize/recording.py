@@ -40,11 +40,29 @@ def _copy(array: Array) -> Array:
     return copy
 
 
+def _rows_read(inputs: Arrays, rings: Mapping[str, str]) -> Arrays:
+    """The inputs with rings of the rows that are read: the block has addresses for hundreds of streams."""
+    given = dict(inputs)
+    for ring, rows in rings.items():
+        taken, places = np.unique(inputs[rows], return_inverse=True)
+        given[ring], given[rows] = inputs[ring][taken], places.reshape(inputs[rows].shape).astype(np.int64)
+    return given
+
+
 class Recorder:
     """Reservoirs of one graph, one for each stage; `stage` says where the stream is."""
 
-    def __init__(self, num_samples: int, seed: int) -> None:
+    def __init__(self, num_samples: int, seed: int, rings: Mapping[str, str] | None = None) -> None:
+        """Keep so many calls.
+
+        Args:
+            num_samples: to keep in all.
+            seed: to choose them with.
+            rings: inputs that hold a row for every stream of the process, and the input that says which rows are read:
+                these alone are kept.
+        """
         self.stage = "first"
+        self.rings = rings or {}
         self.reservoirs = {
             stage: Reservoir(max(1, round(num_samples * share)), seed + index)
             for index, (stage, share) in enumerate(STAGE_SHARES.items())
@@ -85,7 +103,7 @@ class RecordingSession:
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
         """Record, then run."""
-        self._recorder.reservoirs[self._recorder.stage].offer(inputs)
+        self._recorder.reservoirs[self._recorder.stage].offer(_rows_read(inputs, self._recorder.rings))
         return self._session.run(inputs, outputs)
 
 

@@ -2,7 +2,9 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ import soundfile
 
 from emf.quantize.calibration import CalibrationOptions, CalibrationSet, calibrate
 from emf.quantize.corpus import read_corpus
-from emf.quantize.recording import STAGE_SHARES, Reservoir
+from emf.quantize.recording import STAGE_SHARES, Recorder, Reservoir
 from emf.runtime import AudioError, UsageError
-from emf.runtime.arrays import FloatArray
+from emf.runtime.arrays import Array, Arrays, FloatArray
 from emf.runtime.artifact.files import sha256_of
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.speech.utterances import read_speech_manifest
@@ -132,3 +134,19 @@ def test_no_more_audio_is_decoded_than_asked_for(tiny_artifact: Path, speech: Pa
     )
     assert 2.0 <= some["seconds"] < 4.6 and len(some["files"]) < len(utterances)
     assert some["files"] == again["files"] != other["files"]
+
+
+def test_of_a_block_of_rows_only_those_read_are_kept() -> None:
+    recorder, seen = Recorder(10, 0, {"ring": "rows"}), list[tuple[int, ...]]()
+
+    class Session:
+        def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Array]:
+            seen.append(inputs["ring"].shape)
+            return {}
+
+    block = np.arange(2000.0).reshape(1000, 2)
+    rows = np.array([7, 900, 7])
+    recorder.wrap(cast("Any", Session())).run({"ring": block, "rows": rows}, ())
+    (kept,) = recorder.samples()
+    assert seen == [(1000, 2)] and kept["ring"].shape == (2, 2)
+    np.testing.assert_array_equal(kept["ring"][kept["rows"]], block[rows])
