@@ -13,6 +13,7 @@ from emf.quantize.commands.quantize import main
 from emf.quantize.evaluation import Evaluation, evaluate_here
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
+from emf.runtime.measure.document import to_json
 from emf.runtime.measure.latency import Measurements
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
@@ -59,7 +60,7 @@ def test_the_choice_is_explained_and_recorded(artifact: Path, speech: Path, caps
     assert min(found["tried"], key=lambda candidate: candidate["chunk_ms"])["name"] == found["chosen"]["name"]
     assert f"{found['chosen']['chunk_ms']:.2f} ms" in found["reason"]
     manifest = read_manifest(artifact)
-    assert manifest.provenance["variants"]["onnxruntime/auto"]["auto"] == found
+    assert to_json(manifest.provenance["variants"]["onnxruntime/auto"]["auto"]) == found
 
 
 def test_a_blank_penalty_is_fitted_where_words_are_deleted(
