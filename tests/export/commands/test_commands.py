@@ -13,6 +13,7 @@ from emf.export.commands.export import main as export_main
 from emf.export.commands.verify import main as verify_main
 from emf.runtime import Recognizer
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.measure.document import to_json
 from emf.runtime.speech.error_rate import word_errors
 from tests.oracle import CONFIGS, source
 from tests.signals import speech_like
@@ -177,7 +178,7 @@ def test_a_smaller_model_and_what_it_costs(
     found = document(capsys)
     manifest = read_manifest(tmp_path / "out")
     conversion = json.loads(json.dumps(found["conversion"]))
-    assert conversion == manifest.provenance["conversion"]
+    assert conversion == to_json(manifest.provenance["conversion"])
     assert sum(conversion["ranks"]) == 10 and conversion["neurons"] == [24, 24]
     assert conversion["symbols"] == [*range(20), 32] and manifest.geometry.num_symbols == 21
     assert found["state_bytes"] == 30 * 10 + 8
