@@ -40,7 +40,7 @@ class BatchTimes:
         return fixed + size * each
 
     def capacity(self, deadline: float, period: float, max_wait: float) -> int:
-        """How many streams the engine can serve.
+        """How many streams one worker can serve.
 
         At worst a chunk waits for others, then for a batch that has just begun, then for its own. The two
         batches hold every stream once. Besides, a segment's time must suffice to decode all streams once.

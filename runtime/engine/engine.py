@@ -43,7 +43,7 @@ class Engine:
         max_queue_ms: float = _DEFAULTS.max_queue_ms,
         max_total_queue_ms: float = _DEFAULTS.max_total_queue_ms,
         idle_timeout_ms: float = _DEFAULTS.idle_timeout_ms,
-        num_workers: int = _DEFAULTS.num_workers,
+        num_workers: int | None = _DEFAULTS.num_workers,
         window_ms: float = _DEFAULTS.window_ms,
         clock: Clock | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class Engine:
             max_queue_ms=max_queue_ms,
             max_total_queue_ms=max_total_queue_ms,
             idle_timeout_ms=idle_timeout_ms,
-            num_workers=num_workers,
+            num_workers=recognizer.callers_at_once if num_workers is None else num_workers,
             window_ms=window_ms,
         )
         self._recognizer, self._clock = recognizer, clock or SystemClock()
@@ -76,10 +76,10 @@ class Engine:
             raise UsageError(f"expected queues of at least a segment, {1e3 * period:g} milliseconds, found less")
         times = BatchTimes()
         recognizer.warm_up(min(max_batch, max_streams or max_batch))
-        _warm_up(recognizer, times, self._clock)
+        _warm_up(recognizer, times, self._clock, alone=options.workers > 1)
         meter = Meter(options, period, times, self._clock.now())
         self._scheduler = Scheduler(options, period, meter, self._clock)
-        self._workers = Workers(recognizer, self._scheduler, self._clock, num_workers)
+        self._workers = Workers(recognizer, self._scheduler, self._clock, options.workers)
         weakref.finalize(self, self._scheduler.abandon).atexit = False
 
     def open(
@@ -131,7 +131,7 @@ class Engine:
         self.close()
 
 
-def _warm_up(recognizer: Recognizer, times: BatchTimes, clock: Clock) -> None:
+def _warm_up(recognizer: Recognizer, times: BatchTimes, clock: Clock, alone: bool) -> None:
     """Decode some noise: it fills caches before the first stream comes, and gives the first batch times."""
     noise = np.random.default_rng(0).normal(0.0, 0.05, recognizer.settings.extractor.end_sample(0))
     for attempt, size in enumerate(_WARM_UP_BATCHES):
@@ -139,6 +139,6 @@ def _warm_up(recognizer: Recognizer, times: BatchTimes, clock: Clock) -> None:
         for stream in streams:
             stream.accept_waveform(recognizer.sample_rate, noise)
         begin = clock.now()
-        recognizer.decode_streams(streams)
+        recognizer.decode_streams(streams, alone)
         if attempt:
             times.add(size, clock.now() - begin)

@@ -110,7 +110,8 @@ class Meter:
         """The given limit, or the measured one; while the deadline is broken, no more than there are."""
         if self._options.max_streams is not None:
             return self._options.max_streams
-        measured = self._times.capacity(self._deadline, self._period, self._options.max_wait_ms / 1e3)
+        of_worker = self._times.capacity(self._deadline, self._period, self._options.max_wait_ms / 1e3)
+        measured = of_worker * self._options.workers
         latencies = self._window.latencies(now)
         late = sum(latency > self._deadline for latency in latencies)
         broken = len(latencies) >= _ENOUGH_CHUNKS and late > 0.01 * len(latencies)
@@ -131,5 +132,5 @@ class Meter:
             recent_p50_ms=p50,
             recent_p95_ms=p95,
             recent_p99_ms=p99,
-            headroom=max(1.0 - self._window.busy_share(now) / self._options.num_workers, 0.0),
+            headroom=max(1.0 - self._window.busy_share(now) / self._options.workers, 0.0),
         )

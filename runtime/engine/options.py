@@ -37,10 +37,21 @@ class EngineOptions:
         600_000.0, "Let this much audio of all streams wait to be decoded.", low=1.0, group="engine"
     )
     idle_timeout_ms: float = option(60_000.0, "Finish a stream after this time without audio.", low=1.0, group="engine")
-    num_workers: int = option(
-        1, "Decode in this many threads, beside the backend's own.", low=1, high=_MOST, group="engine"
+    num_workers: int | None = option(
+        None,
+        "Decode in this many threads, each with streams of its own.",
+        kind=int,
+        low=1,
+        high=_MOST,
+        unset="as many as the recognizer has threads with ONNX Runtime, one with OpenVINO",
+        group="engine",
     )
     window_ms: float = option(60_000.0, "Call this much of the past recent in the metrics.", low=1.0, group="engine")
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def workers(self) -> int:
+        """`num_workers`, and one where it is open."""
+        return 1 if self.num_workers is None else self.num_workers

@@ -17,6 +17,8 @@ from emf.runtime.errors import Overloaded, StreamClosed
 from emf.runtime.recognition.stream import Stream
 
 _EXPIRY_SECONDS = 1.0
+_SMALL_BATCH = 8
+"""From so many ready streams on, a worker leaves the others their share: larger batches gain little."""
 
 
 class Scheduler:
@@ -130,7 +132,8 @@ class Scheduler:
                     return None
                 start = self._start_time(now)
                 if start <= now:
-                    batch = choose(list(self._slots.ready), self._options.max_batch)
+                    share = max(_SMALL_BATCH, -(-len(self._slots.ready) // self._options.workers))
+                    batch = choose(list(self._slots.ready), min(self._options.max_batch, share))
                     self._slots.take(batch)
                     return batch
                 self._clock.wait(self._changed, min(start, self._next_expiry) - now)

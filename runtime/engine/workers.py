@@ -28,8 +28,8 @@ class Workers:
     """Decode what a scheduler hands out until it has no more. They belong to the process that started them."""
 
     def __init__(self, recognizer: Recognizer, scheduler: Scheduler, clock: Clock, count: int) -> None:
-        """Start `count` threads."""
-        self.home = HomeProcess()
+        """Start `count` threads. Several decode apart, one with all threads of the recognizer."""
+        self.home, self._apart = HomeProcess(), count > 1
         self._recognizer, self._scheduler, self._clock = recognizer, scheduler, clock
         self._callbacks = _Callbacks()
         self._lock, self._running = Lock(), count
@@ -90,7 +90,7 @@ class Workers:
     def _decode(self, batch: list[Slot]) -> list[tuple[Slot, Result | Exception]]:
         """Decode a batch. If that fails, decode each stream alone, so that only the faulty one ends."""
         try:
-            self._recognizer.decode_streams([slot.stream for slot in batch])
+            self._recognizer.decode_streams([slot.stream for slot in batch], self._apart)
         except BaseException as error:
             if len(batch) == 1:
                 _LOGGER.exception("a stream failed")

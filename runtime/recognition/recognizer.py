@@ -209,8 +209,8 @@ class Recognizer:
         require(num_streams, Integral, "a number of streams")
         if self._crew_for(num_streams) is None:
             self.transducer.warm_up(num_streams, self.options.beam_width)
-        end_sample = self.settings.extractor.end_sample
-        noise = np.random.default_rng(0).normal(0.0, 0.05, end_sample(_WARM_UP_STEPS - 1))
+        length = self.settings.extractor.end_sample(_WARM_UP_STEPS - 1)
+        noise = np.random.default_rng(0).normal(0.0, 0.05, length)
         streams = [self.create_stream() for _ in range(num_streams)]
         for stream in streams:
             stream.accept_waveform(self.sample_rate, noise)
@@ -222,21 +222,26 @@ class Recognizer:
         require_stream(stream)
         return stream.is_ready
 
-    def decode_streams(self, streams: Sequence[Stream]) -> None:
+    @property
+    def callers_at_once(self) -> int:
+        """How many threads decode beside each other by `decode_streams` with `alone`."""
+        return self._crew.num_threads if self._crew else 1
+
+    def decode_streams(self, streams: Sequence[Stream], alone: bool = False) -> None:
         """Decode one segment of each ready stream, as one batch or one a thread; the others stay as they are.
 
-        An error leaves every stream as it was.
+        An error leaves every stream as it was. `alone` keeps to the caller's thread where the backend can.
         """
         require(streams, Iterable, "a list of streams")
         ready = list(dict.fromkeys(stream for stream in streams if self.is_ready(stream)))
         if not ready:
             return
-        crew = self._crew_for(len(ready))
-        if crew is None:
-            decode_step(self.transducer, self.options, ready).commit()
+        crew = self._crew if alone else self._crew_for(len(ready))
+        if crew is None or alone:
+            decode_step(self.transducer if crew is None else crew.transducer, self.options, ready).commit()
             return
-        steps = crew.run(partial(decode_step, crew.transducer, self.options), crew.groups(ready))
-        crew.run(DecodedStep.commit, steps)
+        decode = partial(decode_step, crew.transducer, self.options)
+        crew.run(DecodedStep.commit, crew.run(decode, crew.groups(ready)))
 
     def _crew_for(self, num_streams: int) -> ThreadCrew | None:
         """The crew of threads, if there is one and so many streams are decoded sooner by it."""
@@ -253,8 +258,7 @@ class Recognizer:
         Without `reset`, decoding goes on as without rules.
         """
         require_stream(stream)
-        endpoint = stream.endpoint or self.endpoint
-        if endpoint is None:
+        if (endpoint := stream.endpoint or self.endpoint) is None:
             return False
         heard = replace(stream.state, search=end_words(stream.state.search, self.options))
         return endpoint.end_segment(heard, self.seconds_per_frame)

@@ -35,7 +35,7 @@ class ThreadCrew:
     """
 
     def __init__(self, num_threads: int, open_transducer: Callable[[], Transducer]) -> None:
-        self._num_threads, self._home = num_threads, HomeProcess()
+        self.num_threads, self._home = num_threads, HomeProcess()
         self._opening = Lock()
         self._open: Callable[[], Transducer] | None = open_transducer
         self._transducer: Transducer | None = None
@@ -58,12 +58,12 @@ class ThreadCrew:
 
     def is_worth(self, num_streams: int) -> bool:
         """Whether there is a stream for every thread: fewer are decoded sooner by all threads together."""
-        return num_streams >= self._num_threads
+        return num_streams >= self.num_threads
 
     def groups(self, items: Sequence[T]) -> list[Sequence[T]]:
         """Cut a batch into even groups, a whole number for every thread."""
-        rounds = -(-len(items) // (_MOST_STREAMS * self._num_threads))
-        count = min(len(items), rounds * self._num_threads)
+        rounds = -(-len(items) // (_MOST_STREAMS * self.num_threads))
+        count = min(len(items), rounds * self.num_threads)
         ends = [len(items) * group // count for group in range(count + 1)]
         return [items[begin:end] for begin, end in pairwise(ends)]
 

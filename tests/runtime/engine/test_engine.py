@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from threading import enumerate as running_threads
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_interleaved_by_one_thread(recognizer: Recognizer, num_workers: int, see
             if not pieces[index]:
                 handles[index].input_finished()
         assert same([handle.result(PATIENCE) for handle in handles], expected)
+
+
+def test_as_many_workers_as_can_decode_apart(load: Load, backend: str) -> None:
+    """Unless their number is given."""
+    recognizer = load(backend=backend, num_threads=2)
+    names = [f"emf-worker-{n}" for n in range(2 if backend == "onnxruntime" else 1)]
+    for wanted, expected in [(None, names), (1, names[:1])]:
+        before = {thread.ident for thread in running_threads()}
+        with Engine(recognizer, max_streams=2, num_workers=wanted):
+            begun = [thread for thread in running_threads() if thread.ident not in before]
+            assert sorted(thread.name for thread in begun if "worker" in thread.name) == expected
 
 
 def test_from_many_threads(load: Load, expected: list[Result], backend: str) -> None:

@@ -28,19 +28,19 @@ def recognizer(load: Load) -> Recognizer:
 class Gate:
     """Stands before `decode_streams`: notes who comes, and lets nobody pass until it is opened."""
 
-    def __init__(self, decode: Callable[[Sequence[Stream]], None]) -> None:
+    def __init__(self, decode: Callable[[Sequence[Stream], bool], None]) -> None:
         self._decode = decode
         self.open, self.reached = Event(), Event()
         self.batches: list[int] = []
         self.broken: Callable[[Stream], bool] = lambda stream: False
 
-    def __call__(self, streams: Sequence[Stream]) -> None:
+    def __call__(self, streams: Sequence[Stream], alone: bool = False) -> None:
         self.batches.append(len(streams))
         self.reached.set()
         assert self.open.wait(PATIENCE)
         if any(map(self.broken, streams)):
             raise FloatingPointError("NaN in a stream")
-        self._decode(streams)
+        self._decode(streams, alone)
 
 
 @pytest.fixture

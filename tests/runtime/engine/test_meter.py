@@ -71,6 +71,14 @@ def test_no_more_streams_while_the_promise_is_broken() -> None:
     assert m.capacity(3, 120.0) > 50, "forgotten with time"
 
 
+def test_every_worker_has_room() -> None:
+    one, three = meter(), meter(num_workers=3)
+    for m in (one, three):
+        for size in (1, 2, 3, 4):
+            m.record(size, size + 0.01 + 0.004 * size, (0.05,) * size)
+    assert three.capacity(0, 9.0) == 3 * one.capacity(0, 9.0) > 0
+
+
 @pytest.mark.parametrize(
     "change",
     [

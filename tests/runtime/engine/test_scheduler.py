@@ -61,6 +61,15 @@ def test_a_full_batch_waits_for_nobody(desk: Desk) -> None:
     assert desk.scheduler.schedule() == slots[:MAX_BATCH]
 
 
+def test_a_worker_leaves_the_others_their_share(recognizer: Recognizer) -> None:
+    """Of many ready streams; a few are one batch."""
+    for ready, sizes in [(5, [5]), (9, [8, 1]), (20, [10, 8, 2])]:
+        desk = Desk(recognizer, num_workers=2, max_streams=30, max_batch=64)
+        for slot in [desk.admit() for _ in range(ready)]:
+            desk.feed_chunks(slot, 1)
+        assert [len(desk.batch()) for _ in sizes] == sizes
+
+
 def test_a_busy_stream_is_in_no_other_batch(desk: Desk) -> None:
     first, second = desk.admit(), desk.admit()
     desk.feed_chunks(first, 2)

@@ -114,6 +114,28 @@ def test_a_crew_gives_the_tokens_of_one_thread(streams_of: Callable[[int], tuple
     assert any(one) and crew == one
 
 
+def test_callers_decode_alone_side_by_side(
+    streams_of: Callable[[int], tuple[Recognizer, list[Stream]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each on its own thread: nothing is handed to the crew's threads, and the tokens stay."""
+    expected = decode(*streams_of(1))
+    recognizer, streams = streams_of(3)
+    assert recognizer.callers_at_once == 3 and streams_of(1)[0].callers_at_once == 1
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a call that decodes alone needs no crew")
+
+    monkeypatch.setattr(ThreadCrew, "run", refuse)
+
+    def decode_alone(stream: Stream) -> tuple[int, ...]:
+        while recognizer.is_ready(stream):
+            recognizer.decode_streams([stream], alone=True)
+        return recognizer.get_result(stream).token_ids
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(decode_alone, streams)) == expected
+
+
 def test_an_error_in_one_group_leaves_every_stream_as_it_was(
     streams_of: Callable[[int], tuple[Recognizer, list[Stream]]],
 ) -> None:
