@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from websockets.asyncio.client import connect
 from emf.serve import http_server
 from tests.conftest import ROOT
 from tests.entry_points import run
-from tests.serve.live_server import LiveServer, live_server
+from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.signals import SAMPLE_RATE, speech_like
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
@@ -120,13 +121,16 @@ def test_silence_behind_nginx_ends_nothing(
     assert http_server._PING_SECONDS <= 20 < min(numbers("nginx/emf.conf", r"proxy_(?:read|send)_timeout\s+(\d+)s"))
 
     async def run(address: str) -> int | None:
+        """How the connection is closed within so long that nginx gives silent ones up, if it is."""
         trusting = ssl.create_default_context(cafile=tmp_path / CERTIFICATE)
         url = f"wss://{address}/v1/realtime?intent=transcription"
         async with connect(url, ssl=trusting, ping_interval=None) as talk:
-            await asyncio.sleep(1.2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(3.0 if close_code is None else SECONDS):
+                    await talk.wait_closed()
             return talk.protocol.close_code
 
-    faster = {f"proxy_{way}_timeout    90s": f"proxy_{way}_timeout 500ms" for way in ("read", "send")}
+    faster = {f"proxy_{way}_timeout    90s": f"proxy_{way}_timeout 2s" for way in ("read", "send")}
     monkeypatch.setattr(http_server, "_PING_SECONDS", ping_seconds)
     with live_server(tiny_artifact) as server, nginx_before(server.port, tmp_path, faster) as address:
         assert asyncio.run(run(address)) == close_code

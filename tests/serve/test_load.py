@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from emf.runtime import EndpointRules
-from emf.serve import http_server
+from emf.runtime.arrays import FloatArray
 from emf.serve.load.alone import Alone
 from emf.serve.load.call import Server, call
 from emf.serve.load.client import Client
@@ -48,9 +48,6 @@ def stalled(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             go_on.set()
 
 
-STALL_SECONDS, PING_SECONDS = 1.5, 0.4
-
-
 def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute of audio comes at once. Who reads on answers pings and gets answers; all audio is decoded."""
     long = np.tile(AUDIO, 7)
@@ -62,24 +59,22 @@ def test_a_stalled_decoder_never_stops_the_reader(tiny_artifact: Path, monkeypat
                 for at in range(0, len(long), 3200):
                     await talk.socket.send(long[at : at + 3200].tobytes())
                 await talk.say("finish")
-                end = time.monotonic() + STALL_SECONDS
-                while time.monotonic() < end:
-                    async with asyncio.timeout(PING_SECONDS):
-                        await (await talk.socket.ping())
-                    await asyncio.sleep(0.1)
-                (session,) = server.service.sessions
+                async with asyncio.timeout(0.5 * SECONDS):
+                    await (await talk.socket.ping())
+                    (session,) = server.service.sessions
+                    while session.received < len(long):
+                        await asyncio.sleep(0.02)
                 received = session.received
             text: str = (await talk.hear("done"))["text"]
             return text, received
 
-    monkeypatch.setattr(http_server, "_PING_SECONDS", PING_SECONDS)
     with live_server(tiny_artifact) as server:
         expected = server.recognizer.transcribe(long, SAMPLE_RATE).text
         assert asyncio.run(run(server)) == (expected, len(long))
 
 
 def test_decoding_never_holds_the_loop(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step takes a third of a second here; the loop is never as late as that."""
+    """While a step is decoded, here for as long as that takes, the loop goes on."""
 
     async def run(server: LiveServer) -> str:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
@@ -89,22 +84,35 @@ def test_decoding_never_holds_the_loop(tiny_artifact: Path, monkeypatch: pytest.
             return text
 
     with live_server(tiny_artifact) as server:
-        expected, decode = (
-            server.recognizer.transcribe(AUDIO[:16_000], SAMPLE_RATE).text,
-            server.recognizer.decode_streams,
-        )
+        expected = server.recognizer.transcribe(AUDIO[:16_000], SAMPLE_RATE).text
+        decode, waited = server.recognizer.decode_streams, list[bool]()
 
-        def decode_slowly(streams: Any) -> None:
-            time.sleep(0.33)
+        def decode_when_the_loop_has_run(streams: Any) -> None:
+            has_run = threading.Event()
+            server.loop.call_soon_threadsafe(has_run.set)
+            waited.append(has_run.wait(0.5 * SECONDS))
             decode(streams)
 
-        monkeypatch.setattr(server.recognizer, "decode_streams", decode_slowly)
+        monkeypatch.setattr(server.recognizer, "decode_streams", decode_when_the_loop_has_run)
         assert asyncio.run(run(server)) == expected
+        assert waited and all(waited)
+
+
+def test_a_loop_that_is_held_is_measured(tiny_artifact: Path) -> None:
+    with live_server(tiny_artifact) as server:
         told = server.service.counters.registry.get_sample_value
-        samples = told("emf_loop_lag_seconds_count")
-        assert samples is not None
-        assert samples > 15
-        assert told("emf_loop_lag_seconds_bucket", {"le": "0.25"}) == samples
+
+        def late() -> float:
+            measured, soon = told("emf_loop_lag_seconds_count"), told("emf_loop_lag_seconds_bucket", {"le": "0.25"})
+            assert measured is not None and soon is not None
+            return measured - soon
+
+        before = late()
+        server.loop.call_soon_threadsafe(time.sleep, 0.4)
+        end = time.monotonic() + SECONDS
+        while late() == before:
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_a_backlog_over_the_limit_is_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,20 +151,23 @@ def test_a_slow_client_gets_fewer_partials_and_every_final(tiny_artifact: Path) 
 
 
 def test_more_clients_than_places_are_refused_before_the_upgrade(tiny_artifact: Path) -> None:
-    async def try_one(server: LiveServer) -> int:
+    async def try_one(server: LiveServer, others: asyncio.Barrier) -> int:
         try:
             async with talking(server, sample_rate=SAMPLE_RATE) as talk:
                 await talk.socket.send(BYTES)
-                await asyncio.sleep(0.5)
+                await others.wait()
                 await talk.say("finish")
                 assert (await talk.hear("done"))["text"] == expected
                 return 101
         except InvalidStatus as refused:
+            await others.wait()
             assert int(refused.response.headers["Retry-After"]) > 0
             return refused.response.status_code
 
     async def run(server: LiveServer) -> list[int]:
-        return await asyncio.gather(*(try_one(server) for _ in range(20)))
+        others = asyncio.Barrier(20)
+        async with asyncio.timeout(SECONDS):
+            return await asyncio.gather(*(try_one(server, others) for _ in range(20)))
 
     with live_server(tiny_artifact, max_streams=4) as server:
         expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
@@ -165,30 +176,27 @@ def test_more_clients_than_places_are_refused_before_the_upgrade(tiny_artifact: 
 
 
 def test_twice_the_clients_of_all_protocols_disturb_nobody(tiny_artifact: Path) -> None:
-    """The others are refused at once, before the upgrade, and nobody is closed with an error. Its times are those of a
-    busy machine; `emf-load` measures what an idle one does.
-    """
-    places, seconds = 10, 2.5
+    """The others are refused before the upgrade, and nobody is closed with an error; `emf-load` measures how soon."""
+    places, seconds = 10, 1.0
+    each = 2 * places // len(CLIENTS)
 
-    async def load(url: str, client: Callable[[], Client]) -> Load:
+    async def load(url: str, client: Callable[[], Client]) -> tuple[Server, list[FloatArray], list[Alone]]:
         facts = client()
         target = Server(address(url, facts.path), {}, client)
         speech = [speech_like(1.0 + 0.2 * n, seed=n, sample_rate=facts.sample_rate) for n in range(2)]
-        alone = [Alone.of(await call(target, n, samples)) for n, samples in enumerate(speech)]
-        return await run_load(target, speech, alone, 2 * places // len(CLIENTS), seconds)
+        return target, speech, [Alone.of(await call(target, n, samples)) for n, samples in enumerate(speech)]
 
     async def run(url: str) -> list[Load]:
-        return await asyncio.gather(*(load(url, client) for client in CLIENTS.values()))
+        loads = await asyncio.gather(*(load(url, client) for client in CLIENTS.values()))
+        return await asyncio.gather(*(run_load(*one, each, seconds) for one in loads))
 
     with live_server(tiny_artifact, max_streams=places) as server:
         figures = [load.figures() for load in asyncio.run(run(server.url("", "http")))]
-    assert sum(one.refused for one in figures) >= 10
     for name, one in zip(CLIENTS, figures, strict=True):
         assert one.reasons.keys() <= {"http_503"}, name
         assert (one.failed, one.wrong_text) == (0, 0), name
-        assert one.recordings > 0, name
-        assert one.refused_ms.p50 < 300, name
-        assert one.lag_ms.p50 < 1000, name
+    assert sum(one.recordings for one in figures) >= places
+    assert sum(one.refused for one in figures) > 0
 
 
 def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Path) -> None:
@@ -224,7 +232,7 @@ def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Pat
             stopped.set()
             return await asyncio.gather(*lives), sent_away, refused.value.response.status_code
 
-    with live_server(tiny_artifact) as server:
+    with live_server(tiny_artifact, drain=SECONDS) as server:
         texts, sent_away, status = asyncio.run(run(server))
         assert texts == [server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text] * 4
         assert sent_away == ("restarting", 1012)
@@ -233,6 +241,7 @@ def test_the_end_lets_live_sessions_end_with_their_whole_text(tiny_artifact: Pat
         assert not server.thread.is_alive()
 
 
+@pytest.mark.usefixtures("winding_up")
 def test_sessions_that_do_not_end_by_themselves_are_ended_with_their_text(tiny_artifact: Path) -> None:
     async def run(server: LiveServer) -> tuple[str, int | None, str]:
         async with talking(server, sample_rate=SAMPLE_RATE) as talk:
@@ -243,6 +252,6 @@ def test_sessions_that_do_not_end_by_themselves_are_ended_with_their_text(tiny_a
             await talk.socket.wait_closed()
             return code, talk.socket.protocol.close_code, " ".join(final["stable"] for final in talk.finals())
 
-    with live_server(tiny_artifact, drain=1.0) as server:
+    with live_server(tiny_artifact, drain=SECONDS) as server:
         expected = server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
         assert asyncio.run(run(server)) == ("restarting", 1012, expected)

@@ -165,7 +165,7 @@ def test_a_second_writer_and_an_interrupt(
     status, _, err = transcribe(capsys, tiny_artifact, folder, "--out", out)
     assert (status, err.count("\n")) == (2, 1) and "another process writes to it" in err
     process.send_signal(signal.SIGINT)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=120)
     assert (process.returncode, printed, said) == (130, b"", b"emf-transcribe: interrupted\n")
     assert len(workers) == 2 and not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert read(out)
@@ -188,7 +188,7 @@ def test_workers_end_with_the_process_that_started_them(tiny_artifact: Path, tmp
     workers = children_of(process.pid)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)

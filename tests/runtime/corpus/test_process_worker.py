@@ -15,7 +15,7 @@ from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.options import RecognizerOptions
 from tests.signals import SAMPLE_RATE, speech_like
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def work(artifact: Path, *paths: Path) -> list[object]:

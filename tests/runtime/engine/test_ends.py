@@ -36,12 +36,10 @@ ENDINGS = {"pass": 0, "sys.exit(3)": 3, "raise ValueError('the caller')": 1, "de
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_end_of_the_process_keeps_its_status(tiny_artifact: Path, backend: str, ending: str) -> None:
     command = [sys.executable, "-c", BUSY + ending, str(tiny_artifact), backend]
-    begin = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == ENDINGS[ending], done.stderr
     assert "terminate" not in done.stderr and "engine" not in done.stderr
     assert ("the caller" in done.stderr) == ("the caller" in ending)
-    assert time.monotonic() - begin < 30
 
 
 def threads_of_engines() -> list[threading.Thread]:

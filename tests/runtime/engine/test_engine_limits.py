@@ -14,7 +14,7 @@ from tests.runtime.conftest import Load
 from tests.runtime.engine.manual_clock import ManualClock
 from tests.signals import SAMPLE_RATE, speech_like
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 AUDIO = speech_like(1.0, 1)
 SEGMENT = 2560
 WINDOW = 3200

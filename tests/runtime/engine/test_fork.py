@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 FORKED = """
 import os, signal, sys, numpy
 from emf.runtime import EmfError, Engine, Recognizer
@@ -37,10 +37,10 @@ if child:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     handle.accept_waveform(8000, numpy.zeros(8000, numpy.float32))
     handle.input_finished()
-    assert handle.result(20).is_final
+    assert handle.result(60).is_final
     engine.close()
     sys.exit(status)
-signal.alarm(20)
+signal.alarm(60)
 with engine:
 """
 CHILDREN = {
@@ -56,7 +56,7 @@ CHILDREN = {
         "    own = Engine(recognizer).open()\n"
         "    own.accept_waveform(8000, numpy.zeros(8000, numpy.float32))\n"
         "    own.input_finished()\n"
-        "    assert own.result(10).is_final",
+        "    assert own.result(50).is_final",
         1,
     ),
 }

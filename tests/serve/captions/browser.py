@@ -14,7 +14,7 @@ from typing import Any
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-SECONDS = 30.0
+SECONDS = 60.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EXECUTABLE = next((path for name in NAMES if (path := shutil.which(name))), None)
 

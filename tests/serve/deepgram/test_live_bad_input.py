@@ -222,14 +222,14 @@ def test_a_message_that_is_too_large(server: LiveServer) -> None:
 def test_who_sends_nothing_is_closed_as_by_deepgram(tiny_artifact: Path, query: str) -> None:
     async def run(server: LiveServer) -> tuple[int | None, str | None]:
         async with connect(server.url(f"/v1/listen?{query}")) as socket:
-            for _ in range(3):  # longer than the limit
-                await asyncio.sleep(0.5)
+            for _ in range(9):  # longer than the limit
+                await asyncio.sleep(0.25)
                 await socket.send('{"type":"KeepAlive"}')
             async with asyncio.timeout(SECONDS):
                 await socket.wait_closed()
             return socket.protocol.close_code, (socket.protocol.close_reason or "")[:8]
 
-    with live_server(tiny_artifact, idle_timeout=1.0) as server:
+    with live_server(tiny_artifact, idle_timeout=2.0) as server:
         assert asyncio.run(run(server)) == (1011, "NET-0001")
 
 
@@ -258,11 +258,14 @@ def test_clients_that_vanish(server: LiveServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.usefixtures("winding_up")
 def test_the_end_of_the_server_gives_all_text(tiny_artifact: Path) -> None:
     async def run(server: LiveServer) -> tuple[int | None, str]:
         async with connect(server.url(f"/v1/listen?{RAW}")) as socket:
             await socket.send(AUDIO.tobytes())
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(SECONDS):
+                while [session.received for session in server.service.sessions] != [len(AUDIO)]:
+                    await asyncio.sleep(0.01)
             server.stop()
             heard = []
             try:
@@ -273,5 +276,5 @@ def test_the_end_of_the_server_gives_all_text(tiny_artifact: Path) -> None:
             texts = [m["channel"]["alternatives"][0]["transcript"] for m in heard if m["type"] == "Results"]
             return socket.protocol.close_code, " ".join(filter(None, texts))
 
-    with live_server(tiny_artifact, drain=1.0) as server:
+    with live_server(tiny_artifact, drain=SECONDS) as server:
         assert asyncio.run(run(server)) == (1012, server.recognizer.transcribe(AUDIO, RATE).text)

@@ -103,7 +103,7 @@ class LocalLaunchers:
         return [link for link in self.links if not link.is_severed]
 
 
-def pool_of(launcher: LocalLaunchers, recognizer: Recognizer, count: int, silence: float = 5.0) -> WorkerPool:
+def pool_of(launcher: LocalLaunchers, recognizer: Recognizer, count: int, silence: float = 20.0) -> WorkerPool:
     return WorkerPool(launcher, count, recognizer.tokens, "local", silence=silence)
 
 

@@ -19,7 +19,7 @@ from tests.signals import SAMPLE_RATE, speech_like
 
 RULES = EndpointRules(silence_after_speech=0.3, max_length=1.5)
 AUDIO = speech_like(6.0, seed=5)
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ class WordServer:
         protocol: spoken.
         delay: seconds until an answer, by the number of connections open now.
         most: connections; others get 503.
+        refuses_after: seconds until they get it.
         number: of the connections so far.
         spoils: the numbers of connections to which the server gives a wrong word.
         breaks: the numbers of those that it closes with 1011 after half a second of audio.
@@ -31,6 +32,7 @@ class WordServer:
     protocol: str
     delay: Callable[[int], float] = lambda _: 0.0
     most: int = 1000
+    refuses_after: float = 0.0
     spoils: tuple[int, ...] = ()
     breaks: tuple[int, ...] = ()
     number: int = 0
@@ -42,10 +44,11 @@ class WordServer:
         async with serve(self._talk, "127.0.0.1", 0, process_request=self._admit) as server:
             yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         self.authorization.add(request.headers.get("Authorization", ""))
         if self.open < self.most:
             return None
+        await asyncio.sleep(self.refuses_after)
         response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "full")
         response.headers["Retry-After"] = "1"
         return response

@@ -37,11 +37,13 @@ def is_steady(texts: list[LiveText]) -> bool:
 
 def kept(folder: Path) -> bool:
     """Whether a store holds a record."""
-    return any(path.stat().st_size for path in folder.iterdir())
+    with suppress(FileNotFoundError):  # it is forgotten just now
+        return any(path.stat().st_size for path in folder.iterdir())
+    return True
 
 
 async def speak(urls: list[str], at_half: object) -> tuple[str, list[LiveText], int]:
-    async with Transcriber(urls, sample_rate=SAMPLE_RATE, patience=15.0) as transcriber:
+    async with Transcriber(urls, sample_rate=SAMPLE_RATE, patience=SECONDS) as transcriber:
 
         async def hear() -> list[LiveText]:
             return [text async for text in transcriber]

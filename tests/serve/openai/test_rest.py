@@ -18,7 +18,7 @@ from openai import AsyncOpenAI, OpenAI
 from emf.runtime.arrays import FloatArray
 from emf.runtime.speech.subtitles import to_srt, to_vtt
 from emf.serve.access.keys import Account, Keys
-from tests.serve.live_server import LiveServer, live_server
+from tests.serve.live_server import SECONDS, LiveServer, live_server
 from tests.serve.openai.speech import recording
 from tests.serve.recordings import RECORDINGS
 from tests.signals import SAMPLE_RATE, speech_like
@@ -221,13 +221,16 @@ def test_whoever_leaves_is_not_decoded(tiny_artifact: Path) -> None:
                     assert form, "the answer comes at the end"
                     await anext(answer.aiter_bytes())
                     assert server.service.sessions
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SECONDS):
             while server.service.gate.places.taken or server.service.sessions or server.engine.metrics().streams:
                 await asyncio.sleep(0.02)
 
     with live_server(tiny_artifact) as server:
         for form in ({}, {"stream": "true"}):
+            before = server.engine.metrics().chunks
             asyncio.run(run(server, form))
+            seconds = (server.engine.metrics().chunks - before) * server.recognizer.transducer.manifest.seconds_per_step
+            assert seconds < 3000
 
 
 def test_a_file_that_fails_midway_says_so_in_its_events(tiny_artifact: Path) -> None:

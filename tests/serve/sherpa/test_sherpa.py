@@ -127,25 +127,36 @@ def test_a_server_that_is_full_says_so(tiny_artifact: Path) -> None:
 
 
 def test_the_end_of_the_server_comes_behind_the_text(tiny_artifact: Path) -> None:
-    """One ends by itself, one is ended."""
-
-    async def run(server: LiveServer) -> tuple[list[Result], list[Result], int | None]:
-        async with connect(server.url("/sherpa")) as ends, connect(server.url("/sherpa")) as ended:
-            for socket in (ends, ended):
-                await socket.send(BYTES)
-                await socket.recv()
+    async def run(server: LiveServer) -> list[Result]:
+        async with connect(server.url("/sherpa")) as socket:
+            await socket.send(BYTES)
+            await socket.recv()
             server.stop()
-            await asyncio.sleep(0.2)
-            await ends.send("Done")
-            return await receive(ends), await receive(ended), ended.protocol.close_code
+            async with asyncio.timeout(SECONDS):
+                while not server.service.gate.draining:
+                    await asyncio.sleep(0.01)
+            await socket.send("Done")
+            return await receive(socket)
 
-    with live_server(tiny_artifact, drain=1.0) as server:
-        whole, cut, code = asyncio.run(run(server))
+    with live_server(tiny_artifact, drain=SECONDS) as server:
+        last = asyncio.run(run(server))[-1]
         expected = server.recognizer.transcribe(SHORT, SAMPLE_RATE).text
-    assert [(r["text"], r["is_final"], r["is_eof"]) for r in (whole[-1], cut[-1])] == [
-        (expected, True, True),
-        (expected, True, False),
-    ]
+    assert (last["text"], last["is_final"], last["is_eof"]) == (expected, True, True)
+
+
+@pytest.mark.usefixtures("winding_up")
+def test_who_does_not_end_with_the_server_is_ended_behind_the_text(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> tuple[list[Result], int | None]:
+        async with connect(server.url("/sherpa")) as socket:
+            await socket.send(BYTES)
+            await socket.recv()
+            server.stop()
+            return await receive(socket), socket.protocol.close_code
+
+    with live_server(tiny_artifact, drain=SECONDS) as server:
+        results, code = asyncio.run(run(server))
+        expected = server.recognizer.transcribe(SHORT, SAMPLE_RATE).text
+    assert (results[-1]["text"], results[-1]["is_final"], results[-1]["is_eof"]) == (expected, True, False)
     assert code == 1012
 
 

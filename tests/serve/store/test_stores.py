@@ -60,13 +60,13 @@ def test_a_record_belongs_to_who_claimed_it_last(place: str) -> None:
 
 def test_what_nobody_touches_is_forgotten(place: str) -> None:
     async def run() -> None:
-        store = open_store(place, 1.0)
+        store = open_store(place, 2.0)
         kept, lost = claim_of("kept"), claim_of("lost")
         await store.write(lost, b"lost")
-        for _ in range(4):
+        for _ in range(10):
             await store.write(kept, b"kept")
             await store.touch(kept)
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.25)
         assert await store.take("lost") is None
         assert await store.take("kept") is not None
         await store.close()

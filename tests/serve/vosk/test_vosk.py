@@ -169,6 +169,7 @@ def test_a_telephone_that_rings_holds_no_place(server: LiveServer, monkeypatch: 
     assert asyncio.run(run()) == server.recognizer.transcribe(SHORT, SAMPLE_RATE).text
 
 
+@pytest.mark.usefixtures("winding_up")
 def test_the_end_of_the_server_tells_what_was_said(tiny_artifact: Path) -> None:
     async def run(server: LiveServer) -> tuple[str, int | None]:
         async with talking(server) as talk:
@@ -179,7 +180,7 @@ def test_the_end_of_the_server_tells_what_was_said(tiny_artifact: Path) -> None:
             await talk.socket.wait_closed()
             return text, talk.socket.protocol.close_code
 
-    with live_server(tiny_artifact, drain=1.0) as server:
+    with live_server(tiny_artifact, drain=SECONDS) as server:
         assert asyncio.run(run(server)) == (server.recognizer.transcribe(SHORT, SAMPLE_RATE).text, 1012)
 
 
