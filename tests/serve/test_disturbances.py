@@ -114,10 +114,10 @@ def test_a_stream_that_fails_ends_alone(tiny_artifact: Path, monkeypatch: pytest
         ):
             decode = server.recognizer.decode_streams
 
-            def fail(streams: list) -> None:  # type: ignore[type-arg]
+            def fail(streams: list, alone: bool = False) -> None:  # type: ignore[type-arg]
                 if any(stream.state.resampler.source_rate == 8000 for stream in streams):
                     raise ValueError("a fault of this test")
-                decode(streams)
+                decode(streams, alone)
 
             monkeypatch.setattr(server.recognizer, "decode_streams", fail)
             await healthy.socket.send(BYTES)

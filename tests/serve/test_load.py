@@ -36,9 +36,9 @@ def stalled(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     go_on = threading.Event()
     decode = server.recognizer.decode_streams
 
-    def wait_and_decode(streams: Any) -> None:
+    def wait_and_decode(streams: Any, alone: bool = False) -> None:
         assert go_on.wait(SECONDS)
-        decode(streams)
+        decode(streams, alone)
 
     with monkeypatch.context() as patch:
         patch.setattr(server.recognizer, "decode_streams", wait_and_decode)
@@ -87,11 +87,11 @@ def test_decoding_never_holds_the_loop(tiny_artifact: Path, monkeypatch: pytest.
         expected = server.recognizer.transcribe(AUDIO[:16_000], SAMPLE_RATE).text
         decode, waited = server.recognizer.decode_streams, list[bool]()
 
-        def decode_when_the_loop_has_run(streams: Any) -> None:
+        def decode_when_the_loop_has_run(streams: Any, alone: bool = False) -> None:
             has_run = threading.Event()
             server.loop.call_soon_threadsafe(has_run.set)
             waited.append(has_run.wait(0.5 * SECONDS))
-            decode(streams)
+            decode(streams, alone)
 
         monkeypatch.setattr(server.recognizer, "decode_streams", decode_when_the_loop_has_run)
         assert asyncio.run(run(server)) == expected

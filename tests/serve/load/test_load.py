@@ -144,14 +144,14 @@ def test_nobody_is_there() -> None:
 def test_our_own_server_by_all_of_its_protocols(server: LiveServer) -> None:
     samples = {rate: resampled(rate) for rate in (16_000, 24_000)}
 
-    async def load(protocol: str) -> tuple[str, Load]:
+    async def measured(protocol: str) -> tuple[str, Load]:
         target, audio = speaking(server.url("", "http"), protocol), samples[CLIENTS[protocol]().sample_rate]
         alone = [Alone.of(await call(target, 0, audio))]
         return alone[0].text, await run_load(target, [audio], alone, 1, 1.0)
 
     async def load_all() -> dict[str, tuple[str, Load]]:
         spoken = [protocol for protocol in CLIENTS if protocol in PROTOCOLS]
-        return dict(zip(spoken, await asyncio.gather(*map(load, spoken)), strict=True))
+        return dict(zip(spoken, await asyncio.gather(*map(measured, spoken)), strict=True))
 
     expected = server.recognizer.transcribe(samples[16_000], 16_000).text
     found = asyncio.run(load_all())

@@ -37,7 +37,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now
 
-    async def create_server(  # type: ignore[override]
+    async def create_server(
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], *arguments: Any, **options: Any
     ) -> asyncio.Server:
         server: asyncio.Server = await super().create_server(protocol_factory, *arguments, **options)

@@ -36,9 +36,9 @@ def slow(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[i
     """A decoder much slower than the audio comes; the list gets how many bytes waited meanwhile."""
     decode, waited = server.recognizer.decode_streams, [0]
 
-    def slowly(streams: Any) -> None:
+    def slowly(streams: Any, alone: bool = False) -> None:
         time.sleep(0.003)
-        decode(streams)
+        decode(streams, alone)
 
     def watch() -> None:
         while not ended.wait(0.01):
