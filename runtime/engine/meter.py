@@ -107,11 +107,14 @@ class Meter:
         return self._times.expected(size)
 
     def capacity(self, streams: int, now: float) -> int:
-        """The given limit, or the measured one; while the deadline is broken, no more than there are."""
+        """The given limit, or the measured one; while the deadline is broken, no more than there are.
+
+        An engine without a stream takes one, however slow it was: nothing else tells how fast it is by now.
+        """
         if self._options.max_streams is not None:
             return self._options.max_streams
         of_worker = self._times.capacity(self._deadline, self._period, self._options.max_wait_ms / 1e3)
-        measured = of_worker * self._options.workers
+        measured = max(of_worker * self._options.workers, 1)
         latencies = self._window.latencies(now)
         late = sum(latency > self._deadline for latency in latencies)
         broken = len(latencies) >= _ENOUGH_CHUNKS and late > 0.01 * len(latencies)

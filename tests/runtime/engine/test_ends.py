@@ -97,7 +97,7 @@ def test_a_stream_whose_decoding_raises_systemexit_ends_alone(load: Load) -> Non
     manifest = recognizer.transducer.manifest
     stream = recognizer.create_stream()
     stream.settings = replace(stream.settings, extractor=Quits(manifest.frontend, manifest.geometry))
-    with Engine(recognizer) as engine:
+    with Engine(recognizer, max_streams=2) as engine:
         faulty, other = engine.open(stream), engine.open()
         for handle in (faulty, other):
             handle.accept_waveform(SAMPLE_RATE, audio)

@@ -71,6 +71,12 @@ def test_no_more_streams_while_the_promise_is_broken() -> None:
     assert m.capacity(3, 120.0) > 50, "forgotten with time"
 
 
+def test_an_engine_that_was_slow_takes_one_stream() -> None:
+    m = meter()
+    m.record(0.0, 3.0, (0.5,))
+    assert m.capacity(0, 5.0) == 1
+
+
 def test_every_worker_has_room() -> None:
     one, three = meter(), meter(num_workers=3)
     for m in (one, three):
