@@ -1,8 +1,12 @@
 """A folder and Redis keep records alike."""
 
 import asyncio
+import shutil
+import socket
 import stat
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +28,38 @@ def redis_url() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(params=["folder", "redis"])
+@pytest.fixture(scope="module")
+def real_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server itself, where it is installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = str(tmp_path_factory.mktemp("redis"))
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(port)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
+
+
+def wait_for_port(port: int) -> None:
+    end = time.monotonic() + 60.0
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+            return
+        except OSError:
+            assert time.monotonic() < end, "redis-server does not listen"
+            time.sleep(0.05)
+
+
+@pytest.fixture(params=["folder", "redis", "real_redis"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path) if request.param == "folder" else str(request.getfixturevalue("redis_url"))
+    return str(tmp_path) if request.param == "folder" else str(request.getfixturevalue(f"{request.param}_url"))
 
 
 async def claims(store: SessionStore) -> None:
