@@ -1,6 +1,7 @@
 """The Python in the documentation runs."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.signals import SAMPLE_RATE, speech_like
 from tests.test_import_rules import ORDER
 
 ROOT = Path(__file__).parents[1]
+ROOMS = ("runtime", "export", "quantize", "serve")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKING = [*PAGES, *sorted((ROOT / "docs").glob("*/**/*.md"))]
 
@@ -34,6 +36,40 @@ def links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     assert all((page.parent / target).exists() for target in links(page)), links(page)
+
+
+def test_the_readme_is_a_page_and_a_half() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def test_every_page_is_two_clicks_from_the_readme() -> None:
+    near = {ROOT / "README.md"}
+    for _ in range(2):
+        near |= {(page.parent / link).resolve() for page in near if page.suffix == ".md" for link in links(page)}
+    notes = ROOT / "docs" / "notes"
+    assert [page for page in LINKING if page not in near and notes not in page.parents] == []
+
+
+def test_the_errors_explained_are_errors_of_the_code() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([^|]+)` \| .+ \| .+ \|$", page, re.MULTILINE)
+    rooms = (path.read_text(encoding="utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    code = re.sub(r'"\s+f?"', "", "\n".join(rooms))
+    code = code.replace("{MANIFEST_NAME}", "manifest.json")
+    missing = [line for line in told if not all(part in code for part in line.split("…"))]
+    assert len(told) > 40
+    assert missing == []
+
+
+def test_the_versions_told_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    page = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (?:to \w+: |on a cluster: )?([\w-]+) \| `([^`]+)` \|$", page, re.MULTILINE)
+    assert ("Python", project["requires-python"]) in told
+    known = {re.sub(r"\[.*?\]", "", one) for one in stated}
+    assert len(told) > 8
+    assert [one for one in told if one[0] != "Python" and "".join(one) not in known] == []
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
