@@ -14,7 +14,9 @@ from emf.serve.options import ServeOptions
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 _HEAD = """# Options
 
-This page is made by `python tools/write_options.py` from the statements in the code.
+Look up every option of a recognizer, an engine and the server: what it does, its range and its default.
+
+`python tools/write_options.py` makes this page from the code.
 
 ## Recognizer
 
@@ -26,14 +28,14 @@ Beside them, `--phrases FILE`, `--language-model FILE`, `--language-model-weight
 _ENGINE = """
 ## Engine
 
-These are the keywords of `Engine`.
+These are the keywords of [`Engine`](service.md).
 
 """
 _SERVER = """
 ## Server
 
-These are flags of [`emf-serve`](serve.md), beside those of the recognizer, the rules for endpoints, and `--protocols`,
-`--allow-origin`, `--insecure` and `--workers`, which its `--help` explains.
+These are flags of [`emf-serve`](serve.md). It also has those of the recognizer, the rules for endpoints, `--protocols`,
+`--allow-origin`, `--insecure` and `--workers`; its `--help` explains them.
 
 """
 
