@@ -6,6 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from emf.runtime.artifact.manifest_file import MAX_ELEMENTS, MAX_MANIFEST_BYTES
+from emf.runtime.artifact.tokens import MAX_TOKENS_BYTES
+from emf.runtime.audio.samples import MIN_SAMPLE_RATE
+from emf.runtime.recognition.packed_arrays import MAX_BYTES
+from emf.serve.deepgram.prerecorded import MOST_BYTES as DEEPGRAM_BYTES
+from emf.serve.http_server import MAX_MESSAGE_BYTES
+from emf.serve.options import ServeOptions
+from emf.serve.session.audio_format import MOST_CHANNELS
+from emf.serve.session.limits import SessionLimits
+from emf.serve.store.session_store import MOST_BYTES as RECORD_BYTES
 from tests.runtime.guidance.arpa_text import SMALL, to_arpa
 from tests.signals import SAMPLE_RATE, speech_like
 from tests.test_import_rules import ORDER
@@ -70,6 +80,31 @@ def test_the_versions_told_are_those_of_the_project() -> None:
     known = {re.sub(r"\[.*?\]", "", one) for one in stated}
     assert len(told) > 8
     assert [one for one in told if one[0] != "Python" and "".join(one) not in known] == []
+
+
+def test_the_bounds_told_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE))
+    options, limits = ServeOptions(), SessionLimits()
+    assert told["open connections, over all ports"] == f"{options.max_connections}"
+    assert told["a WebSocket message"] == mebibytes(MAX_MESSAGE_BYTES)
+    assert told["channels; sample rate"] == f"{MOST_CHANNELS}; from {MIN_SAMPLE_RATE} to 768 000 Hz"
+    assert told["a session without a message"] == f"{options.idle_timeout:g} seconds"
+    assert options.max_session == 3600
+    assert told["audio that waits to be decoded"] == f"{options.max_backlog:g} seconds of a session"
+    assert told["marks that wait for an answer"] == f"{limits.most_marks}"
+    assert told["a file for OpenAI's endpoint"].startswith(f"{options.max_upload} MiB")
+    assert told["a file for Deepgram's endpoint"] == mebibytes(DEEPGRAM_BYTES)
+    assert told["a manifest; a token list; a table of recordings"].startswith(
+        f"{mebibytes(MAX_MANIFEST_BYTES)}; {mebibytes(MAX_TOKENS_BYTES)}"
+    )
+    assert told["a snapshot; a record of the session store"] == f"1 GiB; {mebibytes(RECORD_BYTES)}"
+    assert MAX_BYTES == 2**30
+    assert MAX_ELEMENTS == 2**28
+
+
+def mebibytes(count: int) -> str:
+    return f"{count >> 20} MiB"
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
