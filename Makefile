@@ -5,7 +5,7 @@ ARTIFACT := artifacts/demo
 RECORDINGS := export/demo/recordings/manifest.tsv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean docs fuzz types
+.PHONY: demo test check bench clean docs fuzz types lowest
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -57,6 +57,23 @@ bench: $(ARTIFACT)/manifest.json
 SECONDS ?= 300
 fuzz: $(INSTALLED)
 	$(BIN)/python tools/fuzz_messages.py --seconds $(SECONDS) --rest 300
+
+# The lowest versions that pyproject.toml states, in environments of their own: the wheel with ONNX Runtime alone
+# transcribes the demo, then the server's tests run.
+LOWEST := build/lowest
+TOOLS := deepgram-sdk fakeredis hypothesis jiwer "openai[realtime]" packaging pytest schemathesis wyoming
+lowest: $(ARTIFACT)/manifest.json
+	rm -rf $(LOWEST)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(LOWEST)/wheel .
+	$(BIN)/python tools/lowest_versions.py onnxruntime > $(LOWEST)/onnxruntime.txt
+	$(BIN)/python tools/lowest_versions.py onnxruntime openvino serve redis media > $(LOWEST)/serve.txt
+	$(PYTHON) -m venv $(LOWEST)/onnxruntime
+	$(LOWEST)/onnxruntime/bin/pip install --quiet -c $(LOWEST)/onnxruntime.txt "$$(ls $(LOWEST)/wheel/*.whl)[onnxruntime]"
+	$(LOWEST)/onnxruntime/bin/emf-transcribe $(ARTIFACT) $(RECORDINGS) --reference $(RECORDINGS)
+	$(PYTHON) -m venv $(LOWEST)/serve
+	$(LOWEST)/serve/bin/pip install --quiet -c $(LOWEST)/serve.txt \
+		"$$(ls $(LOWEST)/wheel/*.whl)[onnxruntime,openvino,serve,redis,media]" $(TOOLS)
+	EMF_DEMO_ARTIFACT=$(abspath $(ARTIFACT)) $(LOWEST)/serve/bin/python -m pytest -m "not slow" tests/serve
 
 clean:
 	rm -rf build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -88,7 +88,12 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 @pytest.fixture(scope="session")
 def demo_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model exported for both engines, for what a random model cannot show. Not to be changed by tests."""
+    """The demo model exported for both engines, for what a random model cannot show. Not to be changed by tests.
+
+    Where `EMF_DEMO_ARTIFACT` names such an artifact, it is taken: an environment without PyTorch cannot export one.
+    """
+    if "EMF_DEMO_ARTIFACT" in os.environ:
+        return Path(os.environ["EMF_DEMO_ARTIFACT"])
 
     def make(root: Path) -> None:
         # In a process of its own, unobserved: where coverage is measured, an export would take many times as long.
