@@ -67,7 +67,8 @@ CHILDREN = {
 def test_a_fork(tiny_artifact: Path, backend: str, case: str) -> None:
     """The child leaves by its last line, so that what runs at a process's end runs there too."""
     code, threads = CHILDREN[case]
-    command = [sys.executable, "-c", FORKED + code, str(tiny_artifact), backend, str(threads)]
+    quiet = ("-W", "ignore:This process:DeprecationWarning")  # Python 3.12 warns of every fork beside threads
+    command = [sys.executable, *quiet, "-c", FORKED + code, str(tiny_artifact), backend, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
