@@ -34,9 +34,9 @@ from emf.runtime.commands.command_line import (
     run_command,
 )
 from emf.runtime.commands.progress import progress
-from emf.runtime.commands.tables import text_table
 from emf.runtime.inference.encoder_state import bytes_a_stream
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.utterances import Utterance
 
 

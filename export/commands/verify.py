@@ -16,8 +16,8 @@ from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
 from emf.runtime.commands.progress import progress
-from emf.runtime.commands.tables import text_table
 from emf.runtime.errors import ToleranceError
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.recordings import read_recordings
 
 

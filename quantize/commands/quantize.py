@@ -25,9 +25,9 @@ from emf.runtime.commands.command_line import (
 )
 from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
-from emf.runtime.commands.tables import text_table
 from emf.runtime.errors import UsageError
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.utterances import Utterance
 
 

@@ -32,7 +32,6 @@ from emf.runtime.commands.command_line import (
 )
 from emf.runtime.commands.progress import progress_bar
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
-from emf.runtime.commands.tables import text_table
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.document import to_document
@@ -40,6 +39,7 @@ from emf.runtime.measure.machine import describe_machine
 from emf.runtime.pages.content import Page
 from emf.runtime.pages.html import to_html
 from emf.runtime.pages.markdown import to_markdown
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 

@@ -20,7 +20,6 @@ from emf.runtime.commands.command_line import (
 )
 from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
-from emf.runtime.commands.tables import text_table
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
 from emf.runtime.measure.bench_page import bench_page, latency_table, load_table
@@ -43,6 +42,7 @@ from emf.runtime.measure.paced_load import Load, run_load
 from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.pages.html import to_html
 from emf.runtime.pages.plots import standalone
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.recordings import read_recordings

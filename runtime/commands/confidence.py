@@ -12,8 +12,8 @@ from emf.runtime.audio.sound_files import read_blocks
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
 from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
-from emf.runtime.commands.tables import text_table
 from emf.runtime.errors import AudioError
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Word
 from emf.runtime.recognition.transcript import Spelling, Transcript

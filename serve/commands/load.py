@@ -10,11 +10,11 @@ from pathlib import Path
 from emf.runtime.arrays import FloatArray
 from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
 from emf.runtime.commands.progress import progress
-from emf.runtime.commands.tables import text_table
 from emf.runtime.commands.terminal import tell
 from emf.runtime.errors import EmfError, UsageError
 from emf.runtime.measure.capacity import find_capacity
 from emf.runtime.measure.document import INLINE, to_document
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.recordings import read_recordings
 from emf.serve.commands.stream import KEY_ENVIRONMENT
 from emf.serve.load.alone import Alone

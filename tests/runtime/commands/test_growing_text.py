@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emf.runtime.commands.tables import text_table
+from emf.runtime.pages.text import text_table
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools"))
 from picture_terminal import chunks
