@@ -216,7 +216,7 @@ def _describe(report: BenchReport) -> str:
 def _describe_floor(report: BenchReport) -> str:
     work, rates = report.limits.chunk_work, report.limits.machine_rates
     line = (
-        f"floor {_with_floor(report.floored)}: {(work.weight_bytes + work.state_bytes) / 2**20:.1f} MiB at "
+        f"floor {_with_floor(report.floored)}\n  from {(work.weight_bytes + work.state_bytes) / 2**20:.1f} MiB at "
         f"{rates.read_bytes_per_second / 2**30:.1f} GiB/s"
     )
     if work.products is not None and rates.products_per_second is not None:
