@@ -111,7 +111,8 @@ def test_quantize_and_compare(tiny_artifact: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_convert_structure(tmp_path: Path) -> None:
     artifact, speech = tmp_path / "small", tmp_path / "manifest.tsv"
-    speech.write_text(f"path\n{RECORDING}\n{RECORDING.with_name('name.flac')}\n", encoding="utf-8")
+    names = ("digits.flac", "name.flac", "date.flac", "commands.flac")
+    speech.write_text("\n".join(["path", *(str(RECORDING.with_name(name)) for name in names)]), encoding="utf-8")
     quick = ["--backends", "onnxruntime", "--verify-seconds", "1", "--segments", "1"]
     kept, *searches = run("convert_structure.py", "demo", artifact, speech, *quick).splitlines()
     assert re.match(r"a stream keeps 4\.\d KiB; ranks \[", kept)

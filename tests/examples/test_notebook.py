@@ -27,7 +27,7 @@ def test_from_checkpoint_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    names = run_notebook(notebook, {**QUICK, 'recordings / "manifest.tsv"': f"Path({str(manifest)!r})"})
+    names = run_notebook(notebook, {**QUICK, 'noisy / "manifest.tsv", "--out"': f'{str(manifest)!r}, "--out"'})
     variants = {f"{backend}/{name}" for backend in ("onnxruntime", "openvino") for name in ("fp32", "int8")}
     assert {row["name"] for row in names["found"]["variants"]} == variants
     assert names["result"].text.startswith("december thirty first")
