@@ -35,6 +35,7 @@ check: types
 	$(BIN)/ruff format --check .
 	MYPYPATH=build/types $(BIN)/mypy -p emf.runtime -p emf.export -p emf.quantize -p emf.serve
 	MYPYPATH=build/types:tools $(BIN)/mypy tests tools
+	MYPYPATH=build/types $(BIN)/mypy examples
 
 # Two processes share the files of tests. Two runs: tracing an export takes many times as long as the export, so
 # coverage is measured without exports.

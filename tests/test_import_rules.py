@@ -55,12 +55,13 @@ class Package:
 
 PACKAGES = {
     "runtime": Package(
-        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino", "ray"}),
+        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino", "ray", "shtab"}),
         {
             "ray": "corpus/ray_cluster",
             "onnxruntime": "inference/session_onnxruntime",
             "openvino": "inference/session_openvino",
             "rapidfuzz": "speech/error_rate",
+            "shtab": "commands/completion",
             "soxr": "audio/resampler",
         },
     ),
@@ -75,7 +76,7 @@ PACKAGES = {
         },
     ),
     "quantize": Package(
-        frozenset({"numpy", "onnx", "onnxruntime", "openvino", "nncf", "jiwer", "tqdm"}),
+        frozenset({"numpy", "onnx", "onnxruntime", "openvino", "nncf", "jiwer"}),
         {"nncf": "compress"},
     ),
     "serve": Package(

@@ -35,6 +35,10 @@ def test_its_metadata(wheel: Path) -> None:
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = HeaderParser().parsestr(archive.read(name).decode())
     assert metadata["Name"] == "emformer-deploy"
+    released = re.findall(r"^## (\d.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert metadata["Version"] == PROJECT["project"]["version"] == released[0]
+    assert set(metadata["Keywords"].split(",")) == set(PROJECT["project"]["keywords"])
+    assert metadata.get_all("Classifier") == PROJECT["project"]["classifiers"]
     base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert sorted(re.split(r"[><=!~ ;]", line)[0] for line in base) == [
         "numpy",
@@ -66,16 +70,33 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="session")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean_environment(wheel: Path, root: Path, *flags: str | Path) -> Path:
     """`bin` of a fresh virtual environment with the wheel and one engine."""
-    root = tmp_path_factory.mktemp("clean")
     assert run(sys.executable, "-m", "venv", root).returncode == 0
-    done = run(root / "bin" / "pip", "install", "--quiet", f"{wheel}[onnxruntime]")
+    done = run(root / "bin" / "pip", "install", "--quiet", *flags, f"{wheel}[onnxruntime]")
     if done.returncode and NO_NETWORK.search(done.stderr):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
     return root / "bin"
+
+
+@pytest.fixture(scope="session")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clean_environment(wheel, tmp_path_factory.mktemp("clean"))
+
+
+@pytest.mark.slow
+def test_the_lowest_versions_transcribe_the_demo(wheel: Path, demo_artifact: Path, tmp_path: Path) -> None:
+    """Where a lowest version cannot be installed or does not work, pyproject.toml promises too much."""
+    project = PROJECT["project"]
+    stated = [*project["dependencies"], *project["optional-dependencies"]["onnxruntime"]]
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("\n".join(line.replace(">=", "==") for line in stated), encoding="utf-8")
+    bin_ = clean_environment(wheel, tmp_path / "lowest", "--constraint", constraints)
+    recording = ROOT / "export" / "demo" / "recordings" / "date.flac"
+    done = run(bin_ / "emf-transcribe", demo_artifact, recording)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "december thirty first nineteen eighty nine enter fifty one\n"
 
 
 @pytest.mark.slow

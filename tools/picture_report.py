@@ -1,7 +1,7 @@
 """Take pictures of a report's page: on a desk and on a telephone, light and dark.
 
 Example:
-    emf-report artifacts/demo --audio export/demo/recordings/manifest.tsv --drift-seconds 10 --no-component-matrix
+    emf-report artifacts/demo --audio held_out/an4.tsv --drift-seconds 60 --no-component-matrix
     python tools/picture_report.py report/report.html
     cp pictures/desk-light.png docs/reports/report.png
 

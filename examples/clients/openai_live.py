@@ -8,8 +8,13 @@ import sys
 import soundfile
 import soxr
 from openai import AsyncOpenAI
+from openai.types.realtime import RealtimeTranscriptionSessionCreateRequestParam
 
 SAMPLE_RATE = 24_000
+ONE_TURN: RealtimeTranscriptionSessionCreateRequestParam = {
+    "type": "transcription",
+    "audio": {"input": {"turn_detection": None}},
+}
 
 
 async def main(base_url: str, path: str) -> None:
@@ -20,8 +25,7 @@ async def main(base_url: str, path: str) -> None:
         AsyncOpenAI(api_key=os.environ.get("EMF_API_KEY", "none"), base_url=base_url) as client,
         client.realtime.connect(extra_query={"intent": "transcription"}) as connection,
     ):
-        one_turn = {"turn_detection": None}
-        await connection.session.update(session={"type": "transcription", "audio": {"input": one_turn}})
+        await connection.session.update(session=ONE_TURN)
         for begin in range(0, len(audio), 4800):
             await connection.input_audio_buffer.append(audio=base64.b64encode(audio[begin : begin + 4800]).decode())
         await connection.input_audio_buffer.commit()

@@ -11,7 +11,8 @@ from emf.export.convert.conversion import ConversionOptions, ConversionRecord, c
 from emf.export.convert.drift import BOUNDED_SEARCH, Drift, measure_drift, require_words
 from emf.export.convert.speech import Speech, read_speech, windows_of
 from emf.export.model import SourceModel
-from emf.runtime.commands.command_line import CommandParser, bounded, progress
+from emf.runtime.commands.command_line import CommandParser, bounded
+from emf.runtime.commands.progress import progress
 from emf.runtime.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)

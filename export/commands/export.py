@@ -31,11 +31,12 @@ from emf.runtime.commands.command_line import (
     bounded,
     command_parser,
     one_of,
-    progress,
     run_command,
 )
+from emf.runtime.commands.progress import progress
 from emf.runtime.inference.encoder_state import bytes_a_stream
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.utterances import Utterance
 
 
@@ -194,14 +195,14 @@ def _row(graph: GraphSpec, verification: Verification) -> _GraphRow:
 
 
 def _describe(artifact: Path, rows: Sequence[_GraphRow], check: Verification, state_bytes: int) -> str:
-    lines = [
-        f"{row.backend}/{row.precision}/{row.name}: {row.bytes / 2**20:.1f} MiB, "
-        f"greatest deviation from PyTorch {row.max_abs_error:.1e}"
+    cells = [
+        [f"{row.backend}/{row.precision}/{row.name}", f"{row.bytes / 2**20:.2f}", f"{row.max_abs_error:.1e}"]
         for row in rows
     ]
     return "\n".join(
         [
-            *lines,
+            *text_table(("graph", "MiB", "greatest deviation from PyTorch"), cells),
+            "",
             f"checked over {check.seconds:.1f} s of audio in {check.chunks} chained chunks: "
             f"{check.num_tokens} tokens, hypotheses equal to RNNTBeamSearch's after every chunk"
             f"{' but those below' if check.ties else ''}, scores within {check.score_error:.1e}",

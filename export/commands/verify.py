@@ -14,8 +14,10 @@ from emf.runtime.artifact.files import verify_file
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import FLOAT, Variant
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.commands.progress import progress
 from emf.runtime.errors import ToleranceError
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.recordings import read_recordings
 
 
@@ -104,9 +106,8 @@ def _tokens(chunks: int, tokens: int, equal: bool) -> str:
 
 
 def _describe(checks: Sequence[Check]) -> str:
-    return "\n".join(
-        f"{'ok    ' if check.passed else 'FAILED'}  {check.variant}: {check.name} ({check.detail})" for check in checks
-    )
+    rows = [["ok" if one.passed else "FAILED", one.variant, one.name, one.detail] for one in checks]
+    return "\n".join(text_table(("", "variant", "check", "found"), rows))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,12 +21,13 @@ from emf.runtime.commands.command_line import (
     bounded,
     command_parser,
     one_of,
-    progress,
     run_command,
 )
+from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.inference.session import BACKENDS
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.utterances import Utterance
 
 
@@ -204,13 +205,17 @@ def _describe(variants: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"{variant['name']}: {variant['bytes'] / 2**20:.2f} MiB, {100 * variant['size_ratio']:.1f} % of fp32"
         )
-        for graph in variant["graphs"]:
-            noise = [f"{name} {value:.1f} dB" for name, value in graph["signal_to_noise_db"].items()]
-            lines.append(
-                f"  {graph['name']}: {graph['precision']}, {graph['bytes'] / 2**20:.2f} MiB"
-                + (f"; signal to noise: {', '.join(noise)}" if noise else "")
-            )
-    return "\n".join(lines)
+        rows = [
+            [
+                graph["name"],
+                graph["precision"],
+                f"{graph['bytes'] / 2**20:.2f}",
+                ", ".join(f"{name} {value:.1f}" for name, value in graph["signal_to_noise_db"].items()),
+            ]
+            for graph in variant["graphs"]
+        ]
+        lines += [*text_table(("graph", "precision", "MiB", "signal to noise, dB"), rows), ""]
+    return "\n".join(lines).rstrip("\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from emf.quantize.corpus import read_corpus
 from emf.quantize.report.diagnostics import ExamineOptions
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.page import report_page, what_if_page
 from emf.quantize.report.pytorch_rows import PyTorchModel
 from emf.quantize.report.report import Report, WhatIfReport
+from emf.quantize.report.tables import variants_table
 from emf.quantize.structure.measure import QUESTIONS, WhatIfOptions, what_if
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.files import write_whole
@@ -31,6 +30,7 @@ from emf.runtime.commands.command_line import (
     one_of,
     run_command,
 )
+from emf.runtime.commands.progress import progress_bar
 from emf.runtime.commands.recognizer_flags import VARIANT_OPTIONS, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.decoding_used import DecodingUsed
@@ -39,6 +39,7 @@ from emf.runtime.measure.machine import describe_machine
 from emf.runtime.pages.content import Page
 from emf.runtime.pages.html import to_html
 from emf.runtime.pages.markdown import to_markdown
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
@@ -130,16 +131,13 @@ def _work(options: argparse.Namespace, command: str) -> Outcome:
     )
     _require_writable(options.out)
     found = what_if(manifest.root, utterances, decoding, asked) if options.what_if else None
-    with tqdm(total=number_of_steps(manifest, chosen), desc="report", unit="step", disable=None, leave=False) as bar:
-
-        def step(what: str) -> None:
-            bar.set_postfix_str(what)
-            bar.update()
-
-        report = replace(Reporter(manifest, utterances, chosen, step).run(), what_if=found)
+    with progress_bar(number_of_steps(manifest, chosen), "report", "step") as advance:
+        measured = Reporter(manifest, utterances, chosen, lambda what: advance(1, what)).run()
+    report = replace(measured, what_if=found)
     files = write_report(report, options.out, command)
     verdict = report.recommendation
-    text = "\n".join([*map(str, files), f"{verdict.variant}: {verdict.reason}"])
+    table = text_table(*variants_table(report))
+    text = "\n".join([*map(str, files), "", *table, "", f"{verdict.variant}: {verdict.reason}"])
     return Outcome(to_document(report), text)
 
 

@@ -23,10 +23,11 @@ def encoder_inputs(recognizer: Recognizer, samples: FloatArray, count: int) -> l
     """The encoder's real inputs in the last of the first `count` steps, states included."""
     transducer = recognizer.transducer
     state = transducer.initial_encoder_state()
+    own_row = {tensor.spec.rows: np.zeros(1, np.int64) for tensor in state.layout if tensor.spec.rows}
     inputs: list[dict[str, Array]] = []
     for features, _ in zip(steps(recognizer, samples), range(count), strict=False):
         arrays = {name: np.array(array, np.dtype(array.dtype.name)) for name, array in state.arrays.items()}
-        inputs.append({"features": features, **arrays})
+        inputs.append({"features": features, **arrays, **own_row})
         transducer.encode(features, [state])
     return inputs
 

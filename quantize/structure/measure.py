@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from emf.quantize.fresh_process import call_in_fresh_process
 from emf.quantize.structure.encoder import Encoder
 from emf.quantize.structure.experts.trial import ExpertsTrial
@@ -18,6 +16,7 @@ from emf.quantize.structure.speech import REFERENCE, Speech
 from emf.quantize.structure.vocabulary import what_if_vocabulary
 from emf.quantize.structure.weights import read_weights
 from emf.runtime.artifact.manifest_file import read_manifest
+from emf.runtime.commands.progress import progress_bar
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.speech.utterances import Utterance
 
@@ -51,13 +50,8 @@ def what_if(artifact: Path, utterances: Sequence[Utterance], decoding: Decoding,
 
 
 def _in_process(artifact: Path, utterances: Sequence[Utterance], decoding: Decoding, options: WhatIfOptions) -> WhatIf:
-    with tqdm(desc="what if", unit="step", disable=None, leave=False) as bar:
-
-        def step(what: str) -> None:
-            bar.set_postfix_str(what)
-            bar.update()
-
-        return measure(artifact, utterances, decoding, options, step)
+    with progress_bar(None, "what if", "step") as advance:
+        return measure(artifact, utterances, decoding, options, lambda what: advance(1, what))
 
 
 def measure(

@@ -16,13 +16,13 @@ from emf.runtime.commands.command_line import (
     bounded,
     command_parser,
     command_text,
-    progress,
     run_command,
 )
+from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.baselines import baseline_names, load_baseline
-from emf.runtime.measure.bench_page import bench_page
+from emf.runtime.measure.bench_page import bench_page, latency_table, load_table
 from emf.runtime.measure.bench_plots import BenchPlots
 from emf.runtime.measure.bench_report import (
     BenchReport,
@@ -42,6 +42,7 @@ from emf.runtime.measure.paced_load import Load, run_load
 from emf.runtime.measure.timing import ComponentTimes
 from emf.runtime.pages.html import to_html
 from emf.runtime.pages.plots import standalone
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.decoding import Decoding
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.speech.recordings import read_recordings
@@ -193,20 +194,16 @@ def _measure_load(
 
 def _describe(report: BenchReport) -> str:
     figures, comparison = report.figures, report.comparison
-    lines = [f"{'':<20}{'p50':>9}{'p90':>9}{'p99':>9}{'mean':>9}{'TTFT p50':>11}{'RTF':>9}"]
-    for name, row in {report.variant: figures, **(comparison.figures if comparison else {})}.items():
-        chunk = row.chunk_ms
-        lines.append(
-            f"{name:<20}{chunk.p50:>9.2f}{chunk.p90:>9.2f}{chunk.p99:>9.2f}{chunk.mean:>9.2f}"
-            f"{row.ttft_ms.p50:>11.2f}{row.rtf:>9.4f}"
-        )
+    rows = {report.variant: figures, **(comparison.figures if comparison else {})}
+    lines = [*text_table(*latency_table(rows)), ""]
     parts = ", ".join(f"{name} {value:.2f}" for name, value in figures.components_ms.items())
     lines.append(f"milliseconds a chunk; mean by component: {parts}")
     lines.append(f"{figures.chunks} chunks, {figures.audio_s:.0f} s of audio, loaded in {report.load_s:.2f} s")
     stable = figures.stable_delay_ms
     lines.append(f"text stable after {stable.p50:.0f} ms at p50, {stable.p90:.0f} ms at p90")
     lines.append(_describe_floor(report))
-    lines += [_describe_load(load) for load in (report.load.loads if report.load else ())]
+    if report.load and report.load.loads:
+        lines += ["", *text_table(*load_table(report.load.loads)), ""]
     if isinstance(report.load, Capacity):
         most = report.load.streams_realtime
         lines.append(f"real-time streams within {report.load.deadline_ms:.0f} ms at p99: {most}")
@@ -219,21 +216,12 @@ def _describe(report: BenchReport) -> str:
 def _describe_floor(report: BenchReport) -> str:
     work, rates = report.limits.chunk_work, report.limits.machine_rates
     line = (
-        f"floor {_with_floor(report.floored)}: {(work.weight_bytes + work.state_bytes) / 2**20:.1f} MiB at "
+        f"floor {_with_floor(report.floored)}\n  from {(work.weight_bytes + work.state_bytes) / 2**20:.1f} MiB at "
         f"{rates.read_bytes_per_second / 2**30:.1f} GiB/s"
     )
     if work.products is not None and rates.products_per_second is not None:
         line += f", {work.products / 1e6:.0f} million products at {rates.products_per_second / 1e9:.0f} billion/s"
     return line
-
-
-def _describe_load(load: FlooredLoad) -> str:
-    figures = load.figures
-    kept = "" if figures.kept_up else ", did not keep up"
-    return (
-        f"{figures.streams} streams: p50 {figures.chunk_ms.p50:.1f} ms, p99 {figures.chunk_ms.p99:.1f} ms; a chunk and "
-        f"stream {figures.stream_ms:.2f} ms, floor {_with_floor(load.floored)}{kept}"
-    )
 
 
 def _with_floor(floored: Floored) -> str:

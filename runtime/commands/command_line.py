@@ -1,4 +1,4 @@
-"""What every command shares: one-line errors, exit statuses, `--json`, `--version`, logging, progress.
+"""What every command shares: one-line errors, exit statuses, `--json`, `--version`, logging.
 
 Exit status: see `Status`.
 """
@@ -9,14 +9,13 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-from tqdm import tqdm
-
+from emf.runtime.commands.completion import PrintCompletion
 from emf.runtime.commands.signals import Interruption, answered
 from emf.runtime.commands.terminal import (
     MessageHandler,
@@ -29,7 +28,6 @@ from emf.runtime.commands.terminal import (
 )
 from emf.runtime.errors import EmfError, ToleranceError
 
-Item = TypeVar("Item")
 DISTRIBUTION = "emformer-deploy"
 
 
@@ -44,6 +42,7 @@ class Status(IntEnum):
     INTERRUPTED = 130
 
 
+_EVERY_COMMAND = "flags of every command"
 _EXIT_STATUS = """exit status:
   0 done, 1 a check failed or some recordings of several did, 2 wrong usage or nothing that could be used,
   130 interrupted"""
@@ -59,7 +58,13 @@ class Outcome:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line."""
+    """An argument parser whose errors take one line, and whose help begins with what must be given."""
+
+    def format_help(self) -> str:
+        """The help: a short usage, then the flags by groups, those of every command last."""
+        self.usage = " ".join([self.prog, *map(_usage, filter(_must_be_given, self._actions)), "[flags]"])
+        self._action_groups.sort(key=lambda group: group.title == _EVERY_COMMAND)
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong in one line and exit with status 2."""
@@ -80,11 +85,28 @@ def command_parser(name: str, description: str, example: str) -> CommandParser:
         epilog=f"example:\n  {example}\n\n{_EXIT_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
-    parser.add_argument("--version", action="version", version=f"{name} {distribution_version()}")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object and nothing else.")
-    parser.add_argument("--verbose", action="store_true", help="Log what is being done.")
+    general = parser.add_argument_group(_EVERY_COMMAND)
+    general.add_argument("-h", "--help", action="help", help="Show this help and exit.")
+    version = f"{name} {distribution_version()}"
+    general.add_argument("--version", action="version", version=version, help="Show the version and exit.")
+    general.add_argument("--json", action="store_true", help="Print one JSON object and nothing else.")
+    general.add_argument("--verbose", action="store_true", help="Log what is being done.")
+    general.add_argument("--print-completion", action=PrintCompletion)
     return parser
+
+
+def _must_be_given(action: argparse.Action) -> bool:
+    return action.required
+
+
+def _usage(action: argparse.Action) -> str:
+    name = action.metavar if isinstance(action.metavar, str) else action.dest
+    value = f"{name} [{name} ...]" if action.nargs == "+" else name
+    if not action.option_strings:
+        return value
+    return f"{action.option_strings[0]} {value if action.metavar else value.upper()}"
 
 
 def distribution_version() -> str:
@@ -173,12 +195,6 @@ def _log_to_standard_error(name: str, level: int) -> None:
 def _fail(parser: CommandParser, error: object, status: Status) -> Status:
     tell(f"{parser.prog}: {one_line(error)}")
     return status
-
-
-def progress(items: Iterable[Item], total: int | None, description: str, unit: str = "it") -> Iterable[Item]:
-    """A progress bar on standard error, if that is a terminal."""
-    bar: Iterable[Item] = tqdm(items, total=total, desc=description, unit=unit, disable=None, leave=False)
-    return bar
 
 
 def one_of(options: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from emf.runtime.artifact.confidence import ConfidenceCurve
 from emf.runtime.artifact.manifest_file import read_manifest, write_manifest
 from emf.runtime.audio.sound_files import read_blocks
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.errors import AudioError
+from emf.runtime.pages.text import text_table
 from emf.runtime.recognition.recognizer import Recognizer
 from emf.runtime.recognition.result import Word
 from emf.runtime.recognition.transcript import Spelling, Transcript
@@ -148,11 +150,12 @@ def judge(words: Sequence[Word], reference: str) -> HeardWords:
 
 
 def _table(name: str, reliability: Reliability) -> list[str]:
-    lines = [name, "  confidence      words   mean  right"]
-    for found in reliability.bins:
-        span = f"{found.low:.2f} to {found.high:.2f}"
-        lines.append(f"  {span:12} {found.count:8} {found.confidence:6.3f} {found.accuracy:6.3f}")
-    return [*lines, f"  expected calibration error {reliability.expected_calibration_error:.4f}", ""]
+    rows = [
+        [f"{one.low:.2f} to {one.high:.2f}", str(one.count), f"{one.confidence:.3f}", f"{one.accuracy:.3f}"]
+        for one in reliability.bins
+    ]
+    table = text_table(("confidence", "words", "mean", "right"), rows)
+    return [f"{name}:", *table, f"expected calibration error {reliability.expected_calibration_error:.4f}", ""]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from emf.runtime.errors import UsageError
 from emf.runtime.measure.document import to_json
 
+_USUAL_COLUMNS = 80
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -80,6 +81,29 @@ def show(text: str) -> None:
         _abandon(sys.stderr)
 
 
+def show_growing(stable: str, unstable: str, is_final: bool = False) -> None:
+    """Show live text on a terminal, in place of what was shown before; what may still change is dimmed.
+
+    Text that is longer than a row loses its begin until it is final: a terminal clears no more than one row.
+    """
+    stable, unstable = printable(stable), printable(unstable)
+    room = _columns() - 1
+    surplus = len(stable) + len(unstable) - room
+    if surplus > 0 and not is_final:
+        cut = surplus + 1
+        stable, unstable = "…" + stable[cut:], unstable[max(cut - len(stable), 0) :]
+    end = "\n" if is_final else ""
+    show(f"\r\033[K{stable}\033[2m{unstable}\033[0m{end}")
+
+
+def _columns() -> int:
+    """Width of the terminal behind standard error."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
+
+
 def flush_output() -> None:
     """Write out what argparse printed; a reader that has left, or a full disk, is no traceback."""
     try:
@@ -104,6 +128,11 @@ class Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person sees what is written."""
+        return self._stream.isatty()
 
     def text(self, text: str) -> None:
         """Write lines for a person, if there are any.

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.sound_files import check_sound_file, read_blocks, read_stream
-from emf.runtime.commands.command_line import CommandParser, Status, bounded, command_parser, progress, run_printing
+from emf.runtime.commands.command_line import CommandParser, Status, bounded, command_parser, run_printing
 from emf.runtime.commands.live_audio import STANDARD_INPUT, LiveAudio, is_live
+from emf.runtime.commands.progress import progress
 from emf.runtime.commands.recognizer_flags import add_artifact, add_recognizer_flags, read_decoding
 from emf.runtime.commands.result_list import ResultList
-from emf.runtime.commands.terminal import Output, printable, show
+from emf.runtime.commands.terminal import Output, printable, show, show_growing
 from emf.runtime.commands.transcribe_corpus import add_corpus_flags, is_corpus, work_on_corpus
 from emf.runtime.commands.transcript_forms import Form, JsonForm, SubtitleForm, TextForm
 from emf.runtime.errors import AudioError, EmfError, UsageError
@@ -178,7 +179,7 @@ def _partial_text(wanted: bool) -> Callable[[Result], None] | None:
         nonlocal last
         stable, unstable = printable(result.stable_text), printable(result.text[len(result.stable_text) :])
         if sys.stderr.isatty():
-            show(f"\r\033[K{stable}\033[2m{unstable}\033[0m")
+            show_growing(result.stable_text, result.text[len(result.stable_text) :])
         elif (line := f"{stable}|{unstable}") != last:
             show(f"{line}\n")
             last = line

@@ -2,16 +2,14 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from emf.runtime.commands.command_line import CommandParser, Status, bounded
 from emf.runtime.commands.live_audio import STANDARD_INPUT
+from emf.runtime.commands.progress import Advance, progress_bar
 from emf.runtime.commands.recognizer_flags import read_decoding
 from emf.runtime.commands.terminal import Output, printable
 from emf.runtime.corpus.corpus import Progress, Workers, absolute, transcribe_corpus, waiting_items
@@ -99,9 +97,8 @@ def work_on_corpus(options: argparse.Namespace, output: Output, read_references:
     with Journal.open(options.out, source, options.retry_failed) as journal:
         before = journal.tally.rows
         num_waiting = len(waiting_items(utterances, journal.done))
-        bar = tqdm(total=num_waiting, desc="transcribing", unit="file", disable=None, leave=False, file=sys.stderr)
-        with bar:
-            done = transcribe_corpus(job, utterances, journal, workers, partial(_show, bar))
+        with progress_bar(num_waiting, "transcribing", "file") as advance:
+            done = transcribe_corpus(job, utterances, journal, workers, _Shown(advance))
         if options.json:
             output.document(_document(options, source.id, journal.tally, before, done))
         else:
@@ -109,10 +106,16 @@ def work_on_corpus(options: argparse.Namespace, output: Output, read_references:
         return _status(journal.tally)
 
 
-def _show(bar: "tqdm[Any]", progress: Progress) -> None:
-    hours = progress.audio_s / _SECONDS_PER_HOUR
-    bar.set_postfix_str(f"{hours:.2f} h of audio, {progress.hours_per_hour:.0f} h/h", refresh=False)
-    bar.update(progress.done - bar.n)
+class _Shown:
+    """Shows how far a corpus is."""
+
+    def __init__(self, advance: Advance) -> None:
+        self._advance, self._done = advance, 0
+
+    def __call__(self, progress: Progress) -> None:
+        hours = progress.audio_s / _SECONDS_PER_HOUR
+        self._advance(progress.done - self._done, f"{hours:.2f} h of audio, {progress.hours_per_hour:.0f} h/h")
+        self._done = progress.done
 
 
 def _choose(options: argparse.Namespace) -> Workers:

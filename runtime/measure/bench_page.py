@@ -58,7 +58,7 @@ def _sections(report: BenchReport, plots: BenchPlots, command: str) -> Iterator[
         "One stream",
         "A chunk's time runs from its last sample to the updated text; p99 is what callers notice.",
         (
-            Block(table=_latency_table(rows), text=equal, marked=report.variant),
+            Block(table=latency_table(rows), text=equal, marked=report.variant),
             Block(figures=plots.one_stream),
             Block("Mean time by component", table=_components_table(report.figures)),
             Block("The least that this machine allows", table=_floor_table(report)),
@@ -69,7 +69,7 @@ def _sections(report: BenchReport, plots: BenchPlots, command: str) -> Iterator[
             "Real-time streams",
             "Every stream speaks on its own clock; a number of streams fits if its p99 stays within "
             f"{report.load.deadline_ms:.0f} ms.",
-            (Block(table=_load_table(report.load.loads)), Block(figures=plots.streams)),
+            (Block(table=load_table(report.load.loads)), Block(figures=plots.streams)),
         )
     yield Section(
         "Machine and command",
@@ -78,7 +78,8 @@ def _sections(report: BenchReport, plots: BenchPlots, command: str) -> Iterator[
     )
 
 
-def _latency_table(rows: Mapping[str, StreamFigures]) -> Table:
+def latency_table(rows: Mapping[str, StreamFigures]) -> Table:
+    """One stream: ours, and a baseline's, by their names."""
     header = ("one stream", "p50 ms", "p90 ms", "p99 ms", "mean ms", "TTFT p50 ms", "RTF")
     return header, [
         [
@@ -110,7 +111,8 @@ def _floor_table(report: BenchReport) -> Table:
     return ("floor", "value"), rows
 
 
-def _load_table(loads: tuple[FlooredLoad, ...]) -> Table:
+def load_table(loads: tuple[FlooredLoad, ...]) -> Table:
+    """Every number of streams that was tried."""
     header = ("streams", "p50 ms", "p99 ms", "mean batch", "ms a chunk and stream", "floor ms", "kept up")
     rows = [
         [

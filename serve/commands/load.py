@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, progress, run_command
+from emf.runtime.commands.command_line import CommandParser, Outcome, bounded, command_parser, run_command
+from emf.runtime.commands.progress import progress
 from emf.runtime.commands.terminal import tell
 from emf.runtime.errors import EmfError, UsageError
 from emf.runtime.measure.capacity import find_capacity
 from emf.runtime.measure.document import INLINE, to_document
+from emf.runtime.pages.text import text_table
 from emf.runtime.speech.recordings import read_recordings
 from emf.serve.commands.stream import KEY_ENVIRONMENT
 from emf.serve.load.alone import Alone
@@ -24,6 +26,8 @@ from emf.serve.load.loading import run_load
 
 _AUTO = 0
 _TRIES_ALONE = 3
+_HEADER = ("streams", "lag p50 ms", "lag p99 ms", "final p50 ms", "final p99 ms", "recordings", "refused", "failed",
+           "other text", "kept up")  # fmt: skip
 
 
 class NoServer(EmfError):
@@ -152,22 +156,25 @@ def _number_of_streams(text: str) -> int:
 
 
 def _describe(report: LoadReport) -> str:
-    if report.loads is None:
-        return _line(report.figures)
-    return f"streams within {report.deadline_ms:.0f} ms at p99: {report.figures.streams}\n{_line(report.figures)}"
+    loads = sorted(report.loads or [report.figures], key=lambda one: one.streams)
+    lines = text_table(_HEADER, [_cells(figures) for figures in loads])
+    reasons = [f"{reason}: {count}" for one in loads for reason, count in one.reasons.items()]
+    if report.loads is not None:
+        lines += ["", f"streams within {report.deadline_ms:.0f} ms at p99: {report.figures.streams}"]
+    return "\n".join([*lines, *reasons])
+
+
+def _cells(figures: LoadFigures) -> list[str]:
+    lag, final = figures.lag_ms, figures.final_ms
+    times = [f"{value:.0f}" for value in (lag.p50, lag.p99, final.p50, final.p99)]
+    counts = [figures.recordings, figures.refused, figures.failed, figures.wrong_text]
+    return [str(figures.streams), *times, *map(str, counts), "yes" if figures.kept_up else "given up"]
 
 
 def _line(figures: LoadFigures) -> str:
-    lag, final = figures.lag_ms, figures.final_ms
-    parts = [
-        f"{figures.streams} streams: lag p50 {lag.p50:.0f} ms, p99 {lag.p99:.0f} ms",
-        f"end to final p50 {final.p50:.0f} ms, p99 {final.p99:.0f} ms",
-        f"{figures.recordings} recordings, {figures.refused} refused, {figures.failed} failed",
-        f"{figures.wrong_text} with another text",
-    ]
-    if figures.reasons:
-        parts.append(", ".join(f"{reason} {count}" for reason, count in figures.reasons.items()))
-    return ("" if figures.kept_up else "given up: ") + "; ".join(parts)
+    """What a search has found so far."""
+    kept = "" if figures.kept_up else ", given up"
+    return f"{figures.streams} streams: lag p99 {figures.lag_ms.p99:.0f} ms{kept}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

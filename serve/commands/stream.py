@@ -12,7 +12,7 @@ from pathlib import Path
 from emf.runtime.arrays import FloatArray
 from emf.runtime.audio.sound_files import check_sound_file, read_blocks, read_stream
 from emf.runtime.commands.command_line import CommandParser, Status, bounded, command_parser, run_printing
-from emf.runtime.commands.terminal import Output, printable, show
+from emf.runtime.commands.terminal import Output, show_growing
 from emf.runtime.errors import AudioError
 from emf.runtime.speech.subtitles import to_srt, to_vtt
 from emf.serve.client import Transcriber
@@ -67,8 +67,10 @@ def _work(flags: argparse.Namespace, output: Output) -> Status:
     if flags.json or flags.format == "json":
         segments = [asdict(final) for final in finals]
         output.document({"text": text, "segments": segments, "words": [asdict(word) for word in words]})
-    else:
-        output.text(_SUBTITLES[flags.format](words).rstrip("\n") if flags.format in _SUBTITLES else text)
+    elif flags.format in _SUBTITLES:
+        output.text(_SUBTITLES[flags.format](words).rstrip("\n"))
+    elif not (output.is_terminal and sys.stderr.isatty()):  # there it stands already
+        output.text(text)
     return Status.DONE
 
 
@@ -111,8 +113,7 @@ async def _show(transcriber: Transcriber) -> list[LiveText]:
         if text.is_final:
             finals.append(text)
         if live:
-            end = "\n" if text.is_final else ""
-            show(f"\r\033[K{printable(text.stable)}\033[2m{printable(text.unstable)}\033[0m{end}")
+            show_growing(text.stable, text.unstable, text.is_final)
     return finals
 
 

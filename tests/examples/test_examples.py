@@ -1,5 +1,6 @@
 """Every example runs, and prints what the library hears."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -105,6 +106,28 @@ def test_quantize_and_compare(tiny_artifact: Path, tmp_path: Path) -> None:
     manifest.write_text(f"path\ttranscript\n{RECORDING}\tdecember thirty first\n", encoding="utf-8")
     printed = run("quantize_and_compare.py", artifact, manifest, tmp_path / "report")
     assert all(f"{backend}/int8-weight" in printed for backend in ("onnxruntime", "openvino"))
+
+
+@pytest.mark.slow
+def test_convert_structure(tmp_path: Path) -> None:
+    artifact, speech = tmp_path / "small", tmp_path / "manifest.tsv"
+    names = ("digits.flac", "name.flac", "date.flac", "commands.flac")
+    speech.write_text("\n".join(["path", *(str(RECORDING.with_name(name)) for name in names)]), encoding="utf-8")
+    quick = ["--backends", "onnxruntime", "--verify-seconds", "1", "--segments", "1"]
+    kept, *searches = run("convert_structure.py", "demo", artifact, speech, *quick).splitlines()
+    assert re.match(r"a stream keeps 4\.\d KiB; ranks \[", kept)
+    assert [line.partition(":")[0] for line in searches] == ["greedy", "beam"]
+    assert Recognizer.load(artifact)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
+def test_a_corpus_on_ray(demo_artifact: Path, text: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.tsv"
+    manifest.write_text(f"path\n{RECORDING}\nnone.flac\n", encoding="utf-8")
+    rows = sorted(run("corpus_on_ray.py", demo_artifact, manifest, tmp_path / "rows.jsonl", "", 1).splitlines())
+    assert rows[0] == f"{RECORDING.name}: {text}"
+    assert rows[1].startswith("none.flac: failed, ") and len(rows) == 2
 
 
 @pytest.mark.parametrize("name", SERVER_CLIENTS)

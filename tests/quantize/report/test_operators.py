@@ -6,12 +6,15 @@ import pytest
 
 from emf.quantize.calibration import CalibrationSet
 from emf.quantize.recipe import GraphRecipe, default_graph_recipe
+from emf.quantize.report.drift import encoder_inputs
 from emf.quantize.report.operators import float32_products, profile_graph
 from emf.quantize.report.rows import OperatorTime
+from emf.runtime import Recognizer
 from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.artifact.variant import Variant
 from emf.runtime.inference.session import BACKENDS
 from emf.runtime.measure.machine import describe_machine
+from tests.signals import speech_like
 
 SLOW = (
     OperatorTime("FullyConnected", "gemm_mlas_f32", "float32", 41.0, 590.0),
@@ -19,6 +22,16 @@ SLOW = (
     OperatorTime("MatMul", "jit_gemm_f32", "", 40.0, 110.0),
 )
 """Half of the products with weights in float32."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_encoder_as_it_is_exported_is_profiled(demo_artifact: Path, backend: str) -> None:
+    """A report gives the encoder its inputs without the pool that lays streams in rows."""
+    recognizer = Recognizer.load(demo_artifact, backend=backend)
+    transducer = recognizer.transducer
+    inputs = encoder_inputs(recognizer, speech_like(1.0), 3)
+    operators = profile_graph(transducer.manifest, transducer.graphs["encoder"], inputs, 1)
+    assert len(inputs) == 3 and sum(entry.microseconds for entry in operators) > 0
 
 
 def test_half_of_the_products_in_float32() -> None:
