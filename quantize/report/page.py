@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from emf.quantize.report.conversion import conversion_line, conversion_table, conversion_words_table
 from emf.quantize.report.plots import drift_plot, latency_plots, trade_offs
 from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.tables import (
@@ -70,6 +71,7 @@ def _sections(report: Report, command: str) -> Iterator[Section]:
             Block("All other figures", table=details_table(report), marked=chosen),
         ),
     )
+    yield from _conversion(report)
     yield Section(
         "Trade-off",
         "Lower is better, and so is left for time and size; bars are the 95 % interval of the change against fp32, "
@@ -102,6 +104,21 @@ def _sections(report: Report, command: str) -> Iterator[Section]:
     if report.what_if:
         yield what_if_section(report.what_if)
     yield Section("Machine and command", _MACHINE, (Block(text=machine_line(report)), Block(code=command)))
+
+
+def _conversion(report: Report) -> Iterator[Section]:
+    """What was done to the model before it was exported."""
+    kept = conversion_table(report.provenance)
+    if kept is not None:
+        yield Section(
+            "Not the model as it was trained",
+            "The variants above are of a smaller model; what the conversion changed is below, not in their WER change.",
+            (
+                Block(table=kept),
+                Block(text=conversion_line(report.provenance)),
+                Block("Words of both models", table=conversion_words_table(report.provenance)),
+            ),
+        )
 
 
 def _inside(report: Report) -> Iterator[Section]:

@@ -113,6 +113,25 @@ def test_only_what_was_measured_has_a_section() -> None:
     assert "| int8 | fp32 | fp32 | 12.50 | 3 / 2 / 1 |" in markdown(WHOLE)
 
 
+def test_a_smaller_model_is_told_as_such() -> None:
+    words = {"words": 60, "words_changed": 3, "tokens_changed": 4, "wer": 0.1, "wer_converted": 0.125}
+    untranscribed = {"words": 60, "words_changed": 2, "tokens_changed": 2, "wer": None, "wer_converted": None}
+    drift = {"utterances": 9, "held_out": "speakers", "encoder_snr_db": 23.46}
+    drift |= {"searches": {"greedy": untranscribed, "beam": words}}
+    conversion = {"ranks": [40, 48], "neurons": [512, 512], "symbols": [], "seconds": 90.0, "against_original": drift}
+    small = replace(WHOLE, provenance={"model": "none", "conversion": conversion})
+    assert read(small).headings[2] == "Not the model as it was trained"
+    text = markdown(small)
+    assert "| ranks of the latents instead of keys and values | 40, 48 |" in text
+    assert "| neurons of the feed-forward networks | 512 each |" in text and "| symbols |" not in text
+    assert (
+        "on 1.5 minutes of speech; compared with the original on 9 utterances, held-out speakers; encodings 23.5 dB"
+        in text
+    )
+    assert "| beam | 3 | 60 | 10.00 | 12.50 |" in text and "| greedy | 2 | 60 |  |  |" in text
+    assert "Not the model as it was trained" not in markdown(WHOLE)
+
+
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     path = tmp_path_factory.mktemp("page") / "report.html"
