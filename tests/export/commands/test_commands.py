@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -216,11 +217,22 @@ def test_lost_words_are_refused_and_leave_nothing(
         (("--max-wer-increase", "0.1"), "belongs to --cache-rank"),
         (("--symbols", "nowhere"), "nowhere"),
         (("--cache-rank", "4", "--calibration", "nowhere"), "nowhere"),
+        (("--cache-rank", "4", "--calibration", "silence"), "found silence"),
+        (("--ffn-neurons", "0.5", "--calibration", "click"), "expected at least 24 frames of speech"),
     ],
 )
 def test_conversions_without_sense_take_one_line(
-    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+    capsys: pytest.CaptureFixture[str],
+    files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, samples in (("silence", np.zeros(32_000, np.float32)), ("click", speech_like(0.2))):
+        Path(name).mkdir()
+        soundfile.write(Path(name) / "a.wav", samples, 16_000)
     try:
         assert export_main(arguments(files, tmp_path / "out", *flags)) == 2
     except SystemExit as stop:
