@@ -19,10 +19,12 @@ COMMAND = re.compile(r"(?:^|[\s/])(?:tools/(?P<tool>\w+)\.py|(?P<script>emf-\w+)
 def commands(page: Path) -> Iterator[tuple[str, set[str]]]:
     """Each command of a page with its flags.
 
-    Comments are left out, and flags behind `--`, which another command takes.
+    Comments are left out, and flags behind `--`, which another command takes. A command in quotes is one of its own.
     """
     text = re.sub(r"^```.*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
-    for piece in re.split(r"[\n`|;&]", re.sub(r"`[^`]+`", lambda found: " ".join(found[0].split("\n")), text)):
+    for piece in re.split(
+        r"[\n`|;&]|'(?=emf-)|(?<=\S)'(?=\s)", re.sub(r"`[^`]+`", lambda found: " ".join(found[0].split("\n")), text)
+    ):
         found = COMMAND.search(re.split(" # | -- ", piece)[0] + " ")
         if found:
             yield found["tool"] or found["script"], set(FLAG.findall(found["flags"]))
