@@ -15,6 +15,9 @@ import soundfile
 
 from tests.signals import SAMPLE_RATE, speech_like
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from lowest_versions import constraints
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = ("runtime", "export", "quantize", "serve")
@@ -88,11 +91,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_lowest_versions_transcribe_the_demo(wheel: Path, demo_artifact: Path, tmp_path: Path) -> None:
     """Where a lowest version cannot be installed or does not work, pyproject.toml promises too much."""
-    project = PROJECT["project"]
-    stated = [*project["dependencies"], *project["optional-dependencies"]["onnxruntime"]]
-    constraints = tmp_path / "constraints.txt"
-    constraints.write_text("\n".join(line.replace(">=", "==") for line in stated), encoding="utf-8")
-    bin_ = clean_environment(wheel, tmp_path / "lowest", "--constraint", constraints)
+    versions = tmp_path / "constraints.txt"
+    versions.write_text("\n".join(constraints(PROJECT["project"], ["onnxruntime"])), encoding="utf-8")
+    bin_ = clean_environment(wheel, tmp_path / "lowest", "--constraint", versions)
     recording = ROOT / "export" / "demo" / "recordings" / "date.flac"
     done = run(bin_ / "emf-transcribe", demo_artifact, recording)
     assert (done.returncode, done.stderr) == (0, "")
