@@ -13,7 +13,8 @@ from pathlib import Path
 def main(artifact: str, manifest: str, rows: str, address: str = "", workers: str = "auto") -> None:
     """Transcribe every recording of the manifest once, and print the rows."""
     cluster = ["--cluster", f"ray:{address}" if address else "ray", "--workers", workers]
-    done = subprocess.run(["emf-transcribe", artifact, manifest, "--out", rows, *cluster], check=False)
+    command = ["emf-transcribe", artifact, manifest, "--out", rows, *cluster]
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
     if done.returncode not in (0, 1):  # 1: some recordings failed; their rows have the error
         sys.exit(done.returncode)
     for line in Path(rows).read_text(encoding="utf-8").splitlines():
