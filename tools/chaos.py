@@ -3,7 +3,7 @@
 Example:
     python tools/chaos.py artifacts/demo --audio export/demo/recordings/*.flac --streams 12 --seconds 10
 
-For each protocol, a server is started; every recording is streamed once alone, then so many streams speak at the pace
+For each protocol, a server is started; every recording is streamed once undisturbed, then so many streams speak at the pace
 of speech while a worker is ended every `--every` seconds, most by SIGKILL and some by SIGSTOP. Printed is a JSON object
 a protocol; the exit status is 1 where a text is wrong or missing. pauses come from the server's histogram.
 """
@@ -25,16 +25,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from chaos_wyoming import FORM, WYOMING, WyomingServer, free_port
+
 from emf.runtime.arrays import FloatArray
 from emf.runtime.speech.recordings import read_recordings
 from emf.serve.load.alone import Alone
-from emf.serve.load.call import Server, call
+from emf.serve.load.call import Server, Speaker
 from emf.serve.load.client import CallRefused
 from emf.serve.load.clients import CLIENTS, address
 from emf.serve.load.loading import run_load
 
 _PROGRAM = "from emf.serve.launch import serve; raise SystemExit(serve())"
 _READY = "listening on "
+_UNDISTURBED_AT_ONCE = 5
 
 
 @contextmanager
@@ -111,7 +114,7 @@ def _quantile(buckets: Mapping[float, float], share: float) -> float:
     return 0.0
 
 
-async def alone(server: Server, recordings: Sequence[FloatArray], at_once: int = 1) -> list[Alone]:
+async def alone(server: Speaker, recordings: Sequence[FloatArray], at_once: int = 1) -> list[Alone]:
     """Every recording without load, or with as little as some of them at once."""
     places = asyncio.Semaphore(at_once)
 
@@ -119,21 +122,35 @@ async def alone(server: Server, recordings: Sequence[FloatArray], at_once: int =
         async with places:
             while True:
                 try:
-                    return Alone.of(await call(server, number, samples))
+                    return Alone.of(await server.speak(number, samples))
                 except CallRefused as refused:
                     await asyncio.sleep(refused.retry_after)
 
     return await asyncio.gather(*(speak(number, samples) for number, samples in enumerate(recordings)))
 
 
+def sample_rate(protocol: str) -> int:
+    """Of the audio that clients of a protocol send, Hz."""
+    return FORM.sample_rate if protocol == WYOMING else CLIENTS[protocol]().sample_rate
+
+
+def speaker(protocol: str, url: str, port: int) -> Speaker:
+    """Who speaks a protocol to a server at a URL, whose Wyoming is at `port`."""
+    if protocol == WYOMING:
+        return WyomingServer(port)
+    client = CLIENTS[protocol]
+    return Server(address(url, client().path), {}, client)
+
+
 async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, Any]:
     """The load of one protocol, disturbed."""
-    client = CLIENTS[protocol]
-    recordings = read_recordings(flags.audio, client().sample_rate, flags.max_seconds)
+    port = free_port()
+    recordings = read_recordings(flags.audio, sample_rate(protocol), flags.max_seconds)
     arguments = [str(flags.artifact), "--workers", str(flags.workers), "--worker-timeout", str(flags.timeout)]
-    with serving([*arguments, "--max-streams", str(4 * flags.streams), *flags.serve]) as (url, process):
-        server = Server(address(url, client().path), {}, client)
-        undisturbed = await alone(server, recordings)
+    arguments += ["--max-streams", str(4 * flags.streams), "--wyoming-port", str(port), *flags.serve]
+    with serving(arguments) as (url, process):
+        server = speaker(protocol, url, port)
+        undisturbed = await alone(server, recordings, _UNDISTURBED_AT_ONCE)
         ends = asyncio.create_task(disturb(process.pid, flags.every, flags.stops, flags.seconds))
         load = await run_load(server, recordings, undisturbed, flags.streams, flags.seconds)
         ended = await ends
@@ -158,7 +175,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--audio", type=Path, nargs="+", required=True)
-    parser.add_argument("--protocols", default=",".join(CLIENTS))
+    parser.add_argument("--protocols", default=",".join([*CLIENTS, WYOMING]))
     parser.add_argument("--streams", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--every", type=float, default=1.0)
