@@ -2,10 +2,12 @@
 
 Example:
     python tools/chaos.py artifacts/demo --audio export/demo/recordings/*.flac --streams 12 --seconds 10
+    python tools/chaos.py artifacts/demo --audio export/demo/recordings/*.flac --workers 3 --stops 1 --every 3 --wake 3
 
-For each protocol, a server is started; every recording is streamed once undisturbed, then so many streams speak at the pace
-of speech while a worker is ended every `--every` seconds, most by SIGKILL and some by SIGSTOP. Printed is a JSON object
-a protocol; the exit status is 1 where a text is wrong or missing. pauses come from the server's histogram.
+For each protocol, a server is started; every recording is streamed once undisturbed, then so many streams speak at the
+pace of speech while a worker is ended every `--every` seconds, most by SIGKILL and some by SIGSTOP. A stopped worker is
+given up after `--timeout` seconds; with `--wake`, every second one wakes after half of the given time. Printed is a
+JSON object a protocol; the exit status is 1 where a text is wrong or missing. pauses come from the server's histogram.
 """
 
 import argparse
@@ -67,7 +69,7 @@ def children(pid: int) -> list[int]:
     return sorted(set(found))
 
 
-async def disturb(server: int, every: float, stops: float, seconds: float) -> dict[str, int]:
+async def disturb(server: int, every: float, stops: float, seconds: float, wake: float | None = None) -> dict[str, int]:
     """End a worker again and again; return how many, by signal.
 
     Args:
@@ -75,8 +77,19 @@ async def disturb(server: int, every: float, stops: float, seconds: float) -> di
         every: seconds between two.
         stops: share that is stopped, not killed.
         seconds: until it is enough.
+        wake: seconds after which a stopped worker gets SIGCONT; every second one gets it after half of them. Those that
+            their server has ended by then are not counted.
     """
-    chance, done = random.Random(7), {"SIGKILL": 0, "SIGSTOP": 0}
+    chance, done = random.Random(7), {"SIGKILL": 0, "SIGSTOP": 0, "SIGCONT": 0}
+    waking: list[asyncio.Task[None]] = []
+
+    async def wake_later(worker: int, after: float) -> None:
+        await asyncio.sleep(after)
+        if worker in children(server):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGCONT)
+                done["SIGCONT"] += 1
+
     for _ in range(round(seconds / every)):
         await asyncio.sleep(every)
         alive = children(server)
@@ -84,8 +97,11 @@ async def disturb(server: int, every: float, stops: float, seconds: float) -> di
             continue
         how = signal.SIGSTOP if chance.random() < stops else signal.SIGKILL
         with suppress(ProcessLookupError):
-            os.kill(chance.choice(alive), how)
+            os.kill(worker := chance.choice(alive), how)
             done[how.name] += 1
+            if how == signal.SIGSTOP and wake is not None:
+                waking.append(asyncio.create_task(wake_later(worker, wake / (1 + len(waking) % 2))))
+    await asyncio.gather(*waking)
     return done
 
 
@@ -151,7 +167,7 @@ async def try_protocol(flags: argparse.Namespace, protocol: str) -> dict[str, An
     with serving(arguments) as (url, process):
         server = speaker(protocol, url, port)
         undisturbed = await alone(server, recordings, _UNDISTURBED_AT_ONCE)
-        ends = asyncio.create_task(disturb(process.pid, flags.every, flags.stops, flags.seconds))
+        ends = asyncio.create_task(disturb(process.pid, flags.every, flags.stops, flags.seconds, flags.wake))
         load = await run_load(server, recordings, undisturbed, flags.streams, flags.seconds)
         ended = await ends
         paused = pauses(url)
@@ -180,6 +196,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--every", type=float, default=1.0)
     parser.add_argument("--stops", type=float, default=0.2)
+    parser.add_argument("--wake", type=float, help="wake stopped ones after so many seconds, or half")
     parser.add_argument("--workers", default="4")
     parser.add_argument("--timeout", type=float, default=2.0)
     parser.add_argument("--max-seconds", type=float, default=60.0)

@@ -22,7 +22,7 @@ from tests.signals import SAMPLE_RATE, speech_like
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tools"))
 
-from chaos import children, sample_rate, speaker
+from chaos import children, pauses, sample_rate, speaker
 from chaos_wyoming import WYOMING, free_port
 
 LIMIT = 2.0
@@ -104,6 +104,33 @@ def test_workers_end_under_load_and_no_client_notices(two_workers: Trial, undist
         assert 'emf_move_pause_seconds_bucket{le="0.05",why="lost"}' in counted
 
     asyncio.run(run())
+
+
+def test_workers_that_are_stopped_wake_and_do_no_harm(tiny_artifact: Path, undisturbed: dict[str, list[str]]) -> None:
+    """Of three, one wakes within the limit; another is given up, and what would wake it finds nobody."""
+
+    async def stop(process: Popen[bytes]) -> None:
+        await asyncio.sleep(0.8)
+        short, long, _ = children(process.pid)
+        os.kill(short, signal.SIGSTOP)
+        await asyncio.sleep(LIMIT / 3)
+        os.kill(short, signal.SIGCONT)
+        os.kill(long, signal.SIGSTOP)
+        async with asyncio.timeout(60.0):
+            while long in children(process.pid):
+                await asyncio.sleep(0.02)
+
+    async def run(made: Trial) -> None:
+        stopping = asyncio.create_task(stop(made.process))
+        assert await made.texts() == undisturbed
+        await stopping
+        counted = httpx.get(f"{made.url}/metrics").text
+        assert 'emf_worker_losses_total{how="hung"}' in counted
+        assert 'emf_worker_losses_total{how="killed"}' not in counted
+        assert pauses(made.url)["moves"] >= 1
+
+    with trial(tiny_artifact, 3) as made:
+        asyncio.run(run(made))
 
 
 def test_workers_end_with_their_server_and_not_by_signals_for_it(tiny_artifact: Path) -> None:
