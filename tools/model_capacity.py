@@ -32,10 +32,11 @@ from emf.runtime.measure.bandwidth import measure_bandwidth
 from emf.runtime.measure.floor import ChunkWork
 from emf.runtime.recognition.options import RecognizerOptions
 
-STREAMS = (1, 8, 16, 24)
+STREAMS = (1, 8, 16, 32)
 ROUNDS, STEPS, WARM_UP_STEPS = 3, 9, 2
 CORES = (2, 8, 32, 96)
 BANDWIDTHS = (5, 10, 20, 40, 80, 160, 320)
+WORKERS_OF_A_FRONT = 8
 GIGA = 1e9
 
 
@@ -86,16 +87,28 @@ def measure(options: dict[str, Any]) -> list[Measured]:
 
 
 def table(cost: StepCost, interval: float, deadline: float, front: float) -> list[dict[str, Any]]:
-    """Streams within the deadline: machines of several sizes, workers of one thread, several bandwidths."""
+    """Streams within the deadline: machines of several sizes, workers of one thread, several bandwidths and fronts.
+
+    `front` counts in `one front` and `fronts of 8 workers` only, as it would hide what memory does.
+    """
+
+    def carried(machine: Machine) -> int:
+        return capacity(cost, machine, interval, deadline)
+
     rows = []
     for cores in CORES:
-        free = capacity(cost, Machine(cores, 1, math.inf, front), interval, deadline)
-        limited = {
-            f"{bandwidth} GB/s": capacity(cost, Machine(cores, 1, bandwidth * GIGA, front), interval, deadline)
-            for bandwidth in BANDWIDTHS
-        }
-        one = capacity(cost, Machine(1, cores, math.inf, front), interval, deadline)
-        rows.append({"cores": cores, "one process": one, "no limit": free, **limited})
+        limited = {f"{bandwidth} GB/s": carried(Machine(cores, 1, bandwidth * GIGA)) for bandwidth in BANDWIDTHS}
+        fronts = math.ceil(cores / WORKERS_OF_A_FRONT)
+        rows.append(
+            {
+                "cores": cores,
+                "one process": carried(Machine(1, cores, math.inf)),
+                "no limit": carried(Machine(cores, 1, math.inf)),
+                "one front": carried(Machine(cores, 1, math.inf, front)),
+                f"fronts of {WORKERS_OF_A_FRONT} workers": carried(Machine(cores, 1, math.inf, front, fronts)),
+                **limited,
+            }
+        )
     return rows
 
 
@@ -134,6 +147,7 @@ def main() -> None:
         "explained": [cost.compute(one.streams, one.threads, one.processes == 1) for one in steps],
         "bandwidth_here": [measure_bandwidth(1) / GIGA, measure_bandwidth(2) / GIGA],
         "bandwidth_for_a_worker": cost.bandwidth_for(1, interval) / GIGA,
+        "workers_that_fill": {f"{one} GB/s": int(one * GIGA / cost.bandwidth_for(1, interval)) for one in BANDWIDTHS},
         "streams": table(cost, interval, deadline, front),
     }
     sys.stdout.write(json.dumps(document, indent=1) + "\n")
