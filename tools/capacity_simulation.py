@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,8 @@ class Machine:
         workers: processes that decode.
         threads: of each.
         bandwidth: bytes a second that all of them share.
-        front: seconds of the front for a chunk of a stream; it does one at a time.
+        front: seconds of a front for a chunk of a stream; it does one at a time.
+        fronts: servers, each with an equal part of the streams and workers.
         max_batch: streams of a step at the most.
     """
 
@@ -31,6 +33,7 @@ class Machine:
     threads: int
     bandwidth: float
     front: float = 0.0
+    fronts: int = 1
     max_batch: int = 64
 
 
@@ -66,7 +69,6 @@ def simulate(cost: StepCost, machine: Machine, streams: int, interval: float, se
     )
     workers = [_Worker() for _ in range(machine.workers)]
     ends: list[tuple[float, int]] = []
-    front_is_free = 0.0
     lags: list[float] = []
 
     def begin(number: int, now: float) -> None:
@@ -85,15 +87,25 @@ def simulate(cost: StepCost, machine: Machine, streams: int, interval: float, se
             if worker.waiting:
                 begin(number, now)
 
-    for arrived, stream in arrivals:
-        front_is_free = max(front_is_free, arrived) + machine.front
-        end_steps(front_is_free)
+    for now, arrived, stream in _pass_fronts(arrivals, machine):
+        end_steps(now)
         number = stream % machine.workers
         workers[number].waiting.append((arrived, stream))
         if not workers[number].batch:
-            begin(number, front_is_free)
+            begin(number, now)
     end_steps(np.inf)
     return Load(streams, float(np.percentile(lags, 99)) if lags else 0.0)
+
+
+def _pass_fronts(arrivals: Sequence[tuple[float, int]], machine: Machine) -> list[tuple[float, float, int]]:
+    """When each chunk has passed its worker's front, in this order; when it arrived; its stream."""
+    free = [0.0] * machine.fronts
+    passed = []
+    for arrived, stream in arrivals:
+        front = stream % machine.workers % machine.fronts
+        free[front] = max(free[front], arrived) + machine.front
+        passed.append((free[front], arrived, stream))
+    return sorted(passed)
 
 
 def capacity(cost: StepCost, machine: Machine, interval: float, deadline: float) -> int:

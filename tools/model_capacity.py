@@ -1,7 +1,7 @@
 """Measure what one and two workers take on this machine, fit the model of capacity, and say what others would carry.
 
 Example:
-    python tools/model_capacity.py artifacts/base --precision int8 --decoding-method beam
+    python tools/model_capacity.py artifacts/base --audio speech/manifest.tsv --precision int8 --decoding-method beam
 
 Three kinds of workers decode steps of several numbers of streams: one process of one thread, two such processes at the
 same time, one process of two threads. See `capacity_model.py` for the model and `capacity_simulation.py` for the load
@@ -31,24 +31,31 @@ from emf.runtime.artifact.manifest_file import read_manifest
 from emf.runtime.measure.bandwidth import measure_bandwidth
 from emf.runtime.measure.floor import ChunkWork
 from emf.runtime.recognition.options import RecognizerOptions
+from emf.runtime.speech.recordings import read_recordings
 
-STREAMS = (1, 8, 16, 24)
+STREAMS = (1, 8, 16, 32)
 ROUNDS, STEPS, WARM_UP_STEPS = 3, 9, 2
+AUDIO_SECONDS = 5
 CORES = (2, 8, 32, 96)
 BANDWIDTHS = (5, 10, 20, 40, 80, 160, 320)
+FRONT_SHARE = 0.6
 GIGA = 1e9
 
 
-def time_steps(options: dict[str, Any], cores: Sequence[int], connection: "Connection[Any, Any]") -> None:
+def time_steps(
+    options: dict[str, Any], speech: Sequence[Path], cores: Sequence[int], connection: "Connection[Any, Any]"
+) -> None:
     """A worker: for every number of streams that comes, the median seconds of a step go back."""
     os.sched_setaffinity(0, cores)
     recognizer = Recognizer.load(**options, num_threads=len(cores))
-    audio = np.random.default_rng(0).normal(0.0, 0.05, 5 * recognizer.sample_rate).astype(np.float32)
+    length = AUDIO_SECONDS * recognizer.sample_rate
+    recordings = read_recordings(speech, recognizer.sample_rate, max(STREAMS) * AUDIO_SECONDS)
+    pieces = np.resize(np.concatenate(recordings), (max(STREAMS), length))
     connection.send(None)
     while (count := connection.recv()) is not None:
         streams = [recognizer.create_stream() for _ in range(count)]
-        for stream in streams:
-            stream.accept_waveform(recognizer.sample_rate, audio)
+        for stream, samples in zip(streams, pieces, strict=False):
+            stream.accept_waveform(recognizer.sample_rate, samples)
         seconds = []
         for _ in range(STEPS):
             begin = time.perf_counter()
@@ -57,14 +64,14 @@ def time_steps(options: dict[str, Any], cores: Sequence[int], connection: "Conne
         connection.send(median(seconds[WARM_UP_STEPS:]))
 
 
-def measure(options: dict[str, Any]) -> list[Measured]:
+def measure(options: dict[str, Any], speech: Sequence[Path]) -> list[Measured]:
     """Steps of every kind of workers, which need two processors: of several rounds in turns the best, for each kind."""
     first, second, *_ = sorted(os.sched_getaffinity(0))
     spawn = multiprocessing.get_context("spawn")
     connections, processes = [], []
     for cores in ((first,), (second,), (first, second)):
         here, there = spawn.Pipe()
-        processes.append(spawn.Process(target=time_steps, args=(options, cores, there), daemon=True))
+        processes.append(spawn.Process(target=time_steps, args=(options, speech, cores, there), daemon=True))
         processes[-1].start()
         connections.append(here)
     for connection in connections:
@@ -86,16 +93,31 @@ def measure(options: dict[str, Any]) -> list[Measured]:
 
 
 def table(cost: StepCost, interval: float, deadline: float, front: float) -> list[dict[str, Any]]:
-    """Streams within the deadline: machines of several sizes, workers of one thread, several bandwidths."""
+    """Streams within the deadline: machines of several sizes, workers of one thread, several bandwidths and fronts.
+
+    `front` counts in `one front` and `enough fronts` only, as it would hide what memory does. Enough are as many as are
+    busy for `FRONT_SHARE` of the time.
+    """
+
+    def carried(machine: Machine) -> int:
+        return capacity(cost, machine, interval, deadline)
+
     rows = []
     for cores in CORES:
-        free = capacity(cost, Machine(cores, 1, math.inf, front), interval, deadline)
-        limited = {
-            f"{bandwidth} GB/s": capacity(cost, Machine(cores, 1, bandwidth * GIGA, front), interval, deadline)
-            for bandwidth in BANDWIDTHS
-        }
-        one = capacity(cost, Machine(1, cores, math.inf, front), interval, deadline)
-        rows.append({"cores": cores, "one process": one, "no limit": free, **limited})
+        limited = {f"{bandwidth} GB/s": carried(Machine(cores, 1, bandwidth * GIGA)) for bandwidth in BANDWIDTHS}
+        free = carried(Machine(cores, 1, math.inf))
+        fronts = min(max(math.ceil(free * front / (FRONT_SHARE * interval)), 1), cores)
+        rows.append(
+            {
+                "cores": cores,
+                "one process": carried(Machine(1, cores, math.inf)),
+                "no limit": free,
+                "one front": carried(Machine(cores, 1, math.inf, front)),
+                "fronts": fronts,
+                "enough fronts": carried(Machine(cores, 1, math.inf, front, fronts)),
+                **limited,
+            }
+        )
     return rows
 
 
@@ -103,12 +125,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
+    parser.add_argument("--audio", type=Path, nargs="+", help="speech to measure with: sound files, or manifests")
     parser.add_argument("--backend", default="onnxruntime")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--decoding-method", default="greedy")
     parser.add_argument("--beam-width", type=int, default=10)
     parser.add_argument("--deadline-ms", type=float, default=160.0)
-    parser.add_argument("--front-ms", type=float, default=0.0, help="of one processor, for a chunk of a stream")
+    parser.add_argument("--front-ms", type=float, default=0.0, help="for a chunk of a stream; see measure_front.py")
     parser.add_argument("--out", type=Path, help="keep what was measured")
     parser.add_argument("--only-measure", action="store_true", help="end with --out")
     parser.add_argument("--measured", type=Path, help="what was kept, instead of measuring")
@@ -117,8 +140,10 @@ def main() -> None:
     chosen = {name: getattr(arguments, name) for name in names}
     if arguments.measured:
         steps = [Measured(**one) for one in json.loads(arguments.measured.read_text(encoding="utf-8"))]
+    elif arguments.audio:
+        steps = measure({"artifact": str(arguments.artifact), **chosen}, arguments.audio)
     else:
-        steps = measure({"artifact": str(arguments.artifact), **chosen})
+        parser.error("expected --audio to measure with, or --measured")
     if arguments.out:
         arguments.out.write_text(json.dumps([asdict(one) for one in steps]) + "\n", encoding="utf-8")
     manifest, options = read_manifest(arguments.artifact), RecognizerOptions(**chosen)
@@ -134,6 +159,7 @@ def main() -> None:
         "explained": [cost.compute(one.streams, one.threads, one.processes == 1) for one in steps],
         "bandwidth_here": [measure_bandwidth(1) / GIGA, measure_bandwidth(2) / GIGA],
         "bandwidth_for_a_worker": cost.bandwidth_for(1, interval) / GIGA,
+        "workers_that_fill": {f"{one} GB/s": int(one * GIGA / cost.bandwidth_for(1, interval)) for one in BANDWIDTHS},
         "streams": table(cost, interval, deadline, front),
     }
     sys.stdout.write(json.dumps(document, indent=1) + "\n")

@@ -13,9 +13,7 @@ from client_speech import Form, Speech
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
-from wyoming.asr import Transcribe, Transcript
-from wyoming.audio import AudioChunk, AudioStart, AudioStop
-from wyoming.client import AsyncTcpClient
+from wyoming_client import transcripts
 
 from emf.runtime import EndpointRules
 from emf.serve.client import Transcriber
@@ -249,17 +247,9 @@ async def sherpa(server: Server, speech: Speech) -> str:
 
 async def wyoming(server: Server, speech: Speech) -> str:
     """As Home Assistant."""
-    rate = speech.form.sample_rate
-    async with AsyncTcpClient(server.host, server.wyoming_port) as client:
-        await client.write_event(Transcribe(language="en").event())
-        await client.write_event(AudioStart(rate, 2, 1).event())
-        async for data in speech.messages():
-            await client.write_event(AudioChunk(rate, 2, 1, data).event())
-        await client.write_event(AudioStop().event())
-        while (event := await client.read_event()) is not None:
-            if Transcript.is_type(event.type):
-                return Transcript.from_event(event).text
-    raise RuntimeError("the connection ended without a transcript")
+    said = transcripts(server.host, server.wyoming_port, speech.form.sample_rate, speech.messages())
+    *_, text = [text async for text in said]
+    return text
 
 
 def _forms(encodings: Iterable[Encoding], rates: Iterable[int]) -> tuple[Form, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any
+from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -21,21 +21,6 @@ _FULL = (429, 503)
 _MOST_UNREAD = 2**20
 _DIRECTLY: dict[str, Any] = {"proxy": None} if "proxy" in signature(connect.__init__).parameters else {}
 """Before its version 15, websockets knows no proxies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where to call, and how.
-
-    Attributes:
-        url: with the protocol's path.
-        headers: of the request.
-        client: makes a client for each call.
-    """
-
-    url: str
-    headers: Mapping[str, str]
-    client: Callable[[], Client]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +65,32 @@ class Call:
     def due(self, sent: int) -> float:
         """When so many messages are to be sent, in seconds from the begin."""
         return min(sent * MESSAGE_SECONDS, self.seconds)
+
+
+class Speaker(Protocol):
+    """Who speaks recordings to a server, each on a connection of its own."""
+
+    async def speak(self, recording: int, samples: FloatArray, watch: Callable[[Call], None] | None = None) -> Call:
+        """See `call`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to call, and how. It is a `Speaker`.
+
+    Attributes:
+        url: with the protocol's path.
+        headers: of the request.
+        client: makes a client for each call.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    client: Callable[[], Client]
+
+    async def speak(self, recording: int, samples: FloatArray, watch: Callable[[Call], None] | None = None) -> Call:
+        """See `call`."""
+        return await call(self, recording, samples, watch)
 
 
 async def call(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from emf.runtime.arrays import FloatArray
 from emf.serve.load.alone import Alone
-from emf.serve.load.call import MESSAGE_SECONDS, Call, Server, call
+from emf.serve.load.call import MESSAGE_SECONDS, Call, Speaker
 from emf.serve.load.client import CallFailed, CallRefused
 from emf.serve.load.figures import Load
 
@@ -19,7 +19,7 @@ _PAUSE_AFTER_FAILURE = 1.0
 
 
 async def run_load(
-    server: Server,
+    server: Speaker,
     recordings: Sequence[FloatArray],
     alone: Sequence[Alone],
     streams: int,
@@ -47,7 +47,7 @@ async def run_load(
 class _Callers:
     def __init__(
         self,
-        server: Server,
+        server: Speaker,
         recordings: Sequence[FloatArray],
         alone: Sequence[Alone],
         load: Load,
@@ -84,7 +84,7 @@ class _Callers:
             recording = turn % len(self._recordings)
             pause, tried = 0.0, loop.time()
             try:
-                made = await call(self._server, recording, self._recordings[recording], self._watch)
+                made = await self._server.speak(recording, self._recordings[recording], self._watch)
                 self._load.calls.append(made)
             except CallRefused as refused:
                 self._load.refusals.append(loop.time() - tried)

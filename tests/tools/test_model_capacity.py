@@ -60,3 +60,4 @@ def test_memory_and_front_limit_the_simulation() -> None:
     assert capacity(COST, Machine(8, 1, 1.2 * needed), CHUNK, 2 * CHUNK) > 0.9 * free
     assert capacity(COST, Machine(8, 1, 0.5 * needed), CHUNK, 2 * CHUNK) < 0.6 * free
     assert capacity(COST, Machine(8, 1, math.inf, front=CHUNK / 100), CHUNK, 2 * CHUNK) <= 106
+    assert capacity(COST, Machine(8, 1, math.inf, front=CHUNK / 100, fronts=8), CHUNK, 2 * CHUNK) > 0.9 * free
