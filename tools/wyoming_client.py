@@ -1,7 +1,7 @@
 """A recording spoken over Wyoming as Home Assistant does, with the client of the package `wyoming`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -23,7 +23,7 @@ class UtteranceFailed(RuntimeError):
         self.reason = reason
 
 
-async def transcripts(host: str, port: int, sample_rate: int, data: AsyncIterator[bytes]) -> AsyncIterator[str]:
+async def transcripts(host: str, port: int, sample_rate: int, data: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
     """Speak an utterance; yield its text so far after each chunk of it, and its transcript last.
 
     Args:

@@ -32,6 +32,10 @@ class Silence:
     touched_at: float
     heard_at: float
 
+    def excuse(self, now: float) -> None:
+        """Count the silence from now on: before, nobody could be heard."""
+        self.touched_at = self.heard_at = now
+
     def _dates(self, holds_streams: bool, holds_state: bool, is_asked: bool) -> Iterator[tuple[float, Consequence]]:
         yield self.begun_at + self.limits.max_session, Consequence.TOO_LONG
         yield self.touched_at + self.limits.idle_timeout, Consequence.IDLE

@@ -24,6 +24,8 @@ from emf.serve.store.saved import SavedSession
 _LOGGER = logging.getLogger(__name__)
 _RETRY_AFTER = 2.0
 _SHORTEST_WAIT = 0.02
+_STOOD_STILL = 1.0
+"""Seconds that a wait lasts too long where the server itself did not run, and the client was not silent."""
 
 
 class Worker:
@@ -131,10 +133,13 @@ class Worker:
             if self._inbox and consequence is not Consequence.TOO_LONG:
                 item = await self._inbox.take()
                 break
+            wait, begin = max(patience, _SHORTEST_WAIT), time.monotonic()
             try:
-                async with asyncio.timeout(max(patience, _SHORTEST_WAIT)):
+                async with asyncio.timeout(wait):
                     item = await self._inbox.take()
             except TimeoutError:
+                if (now := time.monotonic()) - begin > wait + _STOOD_STILL:
+                    self._silence.excuse(now)
                 patience, consequence = self._consequence()  # the client may have been heard of meanwhile
                 if patience <= 0.0:
                     item = await self._endure(consequence)

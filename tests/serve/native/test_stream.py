@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -241,4 +242,20 @@ def test_a_silent_connection_holds_no_stream_and_goes_on_exactly(tiny_artifact: 
             return text
 
     with live_server(tiny_artifact, park_after=0.3) as server:
+        assert asyncio.run(run(server)) == server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
+
+
+def test_a_server_that_stood_still_takes_nobody_for_silent(tiny_artifact: Path) -> None:
+    async def run(server: LiveServer) -> str:
+        async with talking(server, sample_rate=SAMPLE_RATE) as talk:
+            await talk.socket.send(BYTES[:50_000])
+            await talk.hear("result")
+            server.loop.call_soon_threadsafe(time.sleep, 2.5)
+            await asyncio.sleep(2.7)
+            await talk.socket.send(BYTES[50_000:])
+            await talk.say("finish")
+            text: str = (await talk.hear("done"))["text"]
+            return text
+
+    with live_server(tiny_artifact, flush_after=1.0) as server:
         assert asyncio.run(run(server)) == server.recognizer.transcribe(AUDIO, SAMPLE_RATE).text
