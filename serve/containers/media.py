@@ -104,7 +104,7 @@ class Media:
         if not container.streams.audio:
             raise ValueError("it holds none")
         stream = container.streams.audio[0]
-        codec = getattr(stream.codec_context, "name", "nothing known")  # a damaged header leaves no context
+        codec = getattr(stream.codec_context, "name", "something unknown")  # a damaged header leaves no context
         if codec not in _CODECS and not codec.startswith(_PCM):
             raise ValueError(f"its audio is encoded as {codec}")
         stream.codec_context.thread_count = 1
