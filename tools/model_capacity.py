@@ -4,18 +4,22 @@ Example:
     python tools/model_capacity.py artifacts/base --audio speech/manifest.tsv --precision int8 --decoding-method beam
 
 Three kinds of workers decode steps of several numbers of streams: one process of one thread, two such processes at the
-same time, one process of two threads. See `capacity_model.py` for the model and `capacity_simulation.py` for the load
-that is simulated. `--out` keeps what was measured, `--measured` takes it from there.
+same time, one process of two threads. `--cores 4 8` also measures four and eight processes of one thread, and one of
+four and eight threads, to compare with what the model expects of them. See `capacity_model.py` for the model and
+`capacity_simulation.py` for the load that is simulated. `--out` keeps what was measured, `--measured` takes it from
+there.
 """
 
 import argparse
+import itertools
 import json
 import math
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -64,32 +68,47 @@ def time_steps(
         connection.send(median(seconds[WARM_UP_STEPS:]))
 
 
-def measure(options: dict[str, Any], speech: Sequence[Path]) -> list[Measured]:
-    """Steps of every kind of workers, which need two processors: of several rounds in turns the best, for each kind."""
-    first, second, *_ = sorted(os.sched_getaffinity(0))
-    spawn = multiprocessing.get_context("spawn")
-    connections, processes = [], []
-    for cores in ((first,), (second,), (first, second)):
-        here, there = spawn.Pipe()
-        processes.append(spawn.Process(target=time_steps, args=(options, speech, cores, there), daemon=True))
-        processes[-1].start()
-        connections.append(here)
-    for connection in connections:
-        connection.recv()
-    one, other, crew = connections
-    best: dict[tuple[int, int, int], float] = {}
-    for _ in range(ROUNDS):
-        for count in STREAMS:
-            for threads, workers in ((1, (one,)), (1, (one, other)), (2, (crew,))):
-                for worker in workers:
-                    worker.send(count)
-                seconds = max(worker.recv() for worker in workers)
+def measure(options: dict[str, Any], speech: Sequence[Path], sizes: Sequence[int]) -> list[Measured]:
+    """Steps of every kind of workers: of several rounds in turns the best, for each kind.
+
+    Args:
+        options: of the recognizer.
+        speech: what is decoded.
+        sizes: numbers of processes of one thread at the same time, and of threads of one process.
+
+    Raises:
+        ValueError: the machine has fewer processors than the largest size.
+    """
+    cores, most = sorted(os.sched_getaffinity(0)), max(sizes)
+    if len(cores) < most:
+        raise ValueError(f"expected {most} processors to measure, found {len(cores)}: choose smaller --cores")
+    with ExitStack() as stack:
+        alone = [stack.enter_context(worker(options, speech, cores[number : number + 1])) for number in range(most)]
+        crews = {size: stack.enter_context(worker(options, speech, cores[:size])) for size in sizes if size > 1}
+        for connection in (*alone, *crews.values()):
+            connection.recv()
+        kinds = [(1, alone[:size]) for size in sizes] + [(size, [crew]) for size, crew in crews.items()]
+        best: dict[tuple[int, int, int], float] = {}
+        for _ in range(ROUNDS):
+            for count, (threads, workers) in itertools.product(STREAMS, kinds):
+                for one in workers:
+                    one.send(count)
+                seconds = max(one.recv() for one in workers)
                 key = len(workers), threads, count
                 best[key] = min(best.get(key, math.inf), seconds)
-    for connection, process in zip(connections, processes, strict=True):
-        connection.send(None)
-        process.join()
     return [Measured(*key, seconds) for key, seconds in best.items()]
+
+
+@contextmanager
+def worker(options: dict[str, Any], speech: Sequence[Path], cores: Sequence[int]) -> Iterator["Connection[Any, Any]"]:
+    """A process that times steps on these processors, and ends with the context."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=time_steps, args=(options, speech, cores, there), daemon=True)
+    process.start()
+    yield here
+    here.send(None)
+    process.join()
 
 
 def table(cost: StepCost, interval: float, deadline: float, front: float) -> list[dict[str, Any]]:
@@ -132,6 +151,7 @@ def main() -> None:
     parser.add_argument("--beam-width", type=int, default=10)
     parser.add_argument("--deadline-ms", type=float, default=160.0)
     parser.add_argument("--front-ms", type=float, default=0.0, help="for a chunk of a stream; see measure_front.py")
+    parser.add_argument("--cores", type=int, nargs="+", default=[], help="more processes and threads to measure")
     parser.add_argument("--out", type=Path, help="keep what was measured")
     parser.add_argument("--only-measure", action="store_true", help="end with --out")
     parser.add_argument("--measured", type=Path, help="what was kept, instead of measuring")
@@ -141,7 +161,11 @@ def main() -> None:
     if arguments.measured:
         steps = [Measured(**one) for one in json.loads(arguments.measured.read_text(encoding="utf-8"))]
     elif arguments.audio:
-        steps = measure({"artifact": str(arguments.artifact), **chosen}, arguments.audio)
+        sizes = sorted({1, 2, *arguments.cores})
+        try:
+            steps = measure({"artifact": str(arguments.artifact), **chosen}, arguments.audio, sizes)
+        except ValueError as error:
+            parser.error(str(error))
     else:
         parser.error("expected --audio to measure with, or --measured")
     if arguments.out:
