@@ -59,6 +59,11 @@ class StreamHandle:
         return self._scheduler.is_idle(self._slot)
 
     @property
+    def missing(self) -> float:
+        """Seconds of audio that must come at least before more can be decoded than what is there."""
+        return self._slot.missing
+
+    @property
     def latest(self) -> Result | None:
         """The newest result; `None` before the first."""
         return self._slot.results.latest

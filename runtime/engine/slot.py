@@ -75,6 +75,15 @@ class Slot:
         """Whether nobody can get its results any more. A callback still gets those of a finished stream."""
         return self.abandoned and not (self._phase is SlotPhase.FINISHED and self.on_result)
 
+    @property
+    def missing(self) -> float:
+        """Seconds of audio that must come before another chunk is complete; a little more where it is resampled."""
+        stream, rate = self.stream, self.stream.settings.sample_rate
+        resampler = stream.state.resampler
+        taken = resampler.seconds_taken if resampler else None
+        came = stream.state.audio.end / rate if taken is None else taken
+        return max(stream.settings.extractor.end_sample(self._complete_steps) / rate - came, 0.0)
+
     def note_arrivals(self, now: float) -> int:
         """Count the chunks that became complete. Move on to FINISHED where the stream's input is over.
 

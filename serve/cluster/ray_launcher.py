@@ -17,6 +17,7 @@ from emf.serve.cluster.reception import Reception
 from emf.serve.workers.frames import FrameSocket
 from emf.serve.workers.link import Link, Loss
 from emf.serve.workers.main import Begin
+from emf.serve.workers.messages import Frame
 from emf.serve.workers.spec import WorkerSpec
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use
@@ -39,7 +40,7 @@ class ActorLink:
         """See `Link`."""
         self._frames.send(frame)
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> Frame | None:
         """See `Link`."""
         return await self._frames.receive()
 

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import secrets
+from functools import partial
 
 from emf.serve.workers.frames import FrameSocket
 
@@ -19,13 +20,15 @@ class Reception:
 
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
+        self._checks: set[asyncio.Task[None]] = set()
         self._expected: dict[bytes, asyncio.Future[FrameSocket]] = {}
         self.port = 0
 
     async def open(self, host: str) -> None:
         """Listen at a free port of an address of this machine; once is enough."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._receive, host, 0)
+            make = partial(FrameSocket, self._begin_check)
+            self._server = await asyncio.get_running_loop().create_server(make, host, 0)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
@@ -40,8 +43,12 @@ class Reception:
         arrival.add_done_callback(lambda _: self._expected.pop(token, None))
         return token, arrival
 
-    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = FrameSocket(reader, writer)
+    def _begin_check(self, frames: FrameSocket) -> None:
+        check = asyncio.create_task(self._check(frames))
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
+
+    async def _check(self, frames: FrameSocket) -> None:
         try:
             async with asyncio.timeout(_TOKEN_SECONDS):
                 shown = await frames.receive(_TOKEN_BYTES)

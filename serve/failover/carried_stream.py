@@ -15,6 +15,7 @@ from emf.runtime.engine.result_queue import ResultQueue
 from emf.runtime.errors import AudioError, EmfError, StreamClosed
 from emf.runtime.recognition.result import Result
 from emf.serve.failover.audio_since import AudioSince, Piece
+from emf.serve.failover.next_segment import NextSegment
 from emf.serve.failover.remote_worker import RemoteWorker
 from emf.serve.failover.told import Told
 from emf.serve.failover.trouble import Trouble
@@ -61,14 +62,15 @@ class CarriedStream:
             on_over: called at the end.
             on_pause: called after a move, with its reason and the seconds for which the stream said nothing.
         """
-        self._numbers, self._wishes, self._snapshot = numbers, wishes, snapshot
+        self._numbers, self._wishes = numbers, wishes
+        self._snapshot = None if snapshot is None else memoryview(snapshot)
         self._on_over, self._on_pause = on_over, on_pause
         self.number = -1
         self.worker: RemoteWorker | None = None
         self.trouble = Trouble()
         self.identity: Mapping[str, str] | None = None
         self._move: tuple[str, float] | None = None
-        self._since = AudioSince()
+        self._since, self._next = AudioSince(), NextSegment()
         self._sample_rate: int | None = None
         self._finished = self._holds_finish = self._is_over = self._is_idle = False
         self._asked: _Asked | None = None
@@ -92,6 +94,7 @@ class CarriedStream:
             return False
         piece = Piece(rate, np.ascontiguousarray(mono, "<f4").tobytes(), seconds)
         self._since.append(piece)
+        self._next.add(seconds)
         self._is_idle = False
         if self.worker is not None:
             self.worker.send(Feed(self.number, piece.sample_rate, piece.samples))
@@ -115,6 +118,11 @@ class CarriedStream:
     def is_idle(self) -> bool:
         """See `LiveStream`."""
         return self._is_idle
+
+    @property
+    def missing(self) -> float:
+        """See `LiveStream`."""
+        return self._next.missing(self.worker.facts.segment) if self.worker is not None else 0.0
 
     async def snapshot(self) -> bytes:
         """See `LiveStream`. Goes on where the worker is lost meanwhile."""
@@ -192,6 +200,7 @@ class CarriedStream:
 
     def _hear(self, message: Heard) -> None:
         self._since.taken(message.fed)
+        self._next.told(self._since.untaken, message.missing)
         told = self._told.take(message.result) if message.result is not None else None
         if told is not None:
             self._results.put(told)
@@ -228,7 +237,7 @@ class CarriedStream:
         self.identity = self.worker.identity if self.worker is not None else None
         for taken in self._taken:
             if not taken.done():
-                taken.set_result(message.data)
+                taken.set_result(bytes(message.data))
         self._taken.clear()
 
     def _end(self, error: Exception | None) -> None:

@@ -46,6 +46,11 @@ class EngineStream:
         """See `LiveStream`."""
         return self._handle.is_idle
 
+    @property
+    def missing(self) -> float:
+        """See `LiveStream`."""
+        return self._handle.missing
+
     async def snapshot(self) -> bytes:
         """See `LiveStream`. Waits in a thread while the stream is being decoded."""
         return (await self.timed_snapshot())[0]
@@ -88,6 +93,11 @@ class InProcessPool:
     def identity(self) -> Mapping[str, str]:
         """What a snapshot must have been taken with."""
         return self._recognizer.settings.identity
+
+    @property
+    def segment(self) -> float:
+        """Seconds of audio that the model decodes at a time."""
+        return self._recognizer.transducer.manifest.seconds_per_step
 
     @property
     def capacity(self) -> int:

@@ -53,6 +53,10 @@ class LiveStream(Protocol):
     def is_idle(self) -> bool:
         """Whether nothing is left to decode before more audio comes."""
 
+    @property
+    def missing(self) -> float:
+        """Seconds of audio to `feed` before more can be decoded: less may wait outside. 0 where it is not known."""
+
     async def snapshot(self) -> bytes:
         """All state of the stream, for `StreamPool.open`."""
 

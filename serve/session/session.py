@@ -20,6 +20,8 @@ from emf.serve.store.saved import SavedSession
 _PIECE_SECONDS = 0.5
 """Audio that comes at once is decoded in pieces of this length: other sessions get their turn in between."""
 _POLL_SECONDS = 0.02
+_ROUNDING = 1e-6
+"""Seconds, far less than a sample."""
 
 
 class Session:
@@ -82,7 +84,11 @@ class Session:
             self.fail(FailureCode.BACKLOG, f"expected {most}, found more; send it no faster than `kept` says")
             return
         self._arrivals.add(self.audio_seconds)
-        self._inbox.put(data)
+        self._inbox.put(data, hold=True)
+        if self._inbox.size >= (self._worker.missing - _ROUNDING) * self._form.byte_rate:
+            self._inbox.release()
+        else:  # nothing of it can be decoded yet
+            self._silence.heard_at = self._silence.touched_at
 
     def mark(self, name: object) -> None:
         """Ask for `Marked(name)` as soon as all audio up to here is decoded.

@@ -103,6 +103,11 @@ class Track:
         """Whether nothing is left to decode before more audio comes."""
         return self._stream is None or self._stream.is_idle
 
+    @property
+    def missing(self) -> float:
+        """Seconds of audio to `feed` before more can be decoded; 0 where that is not known."""
+        return self._stream.missing if self._stream is not None else 0.0
+
     async def feed(self, samples: FloatArray) -> None:
         """Decode audio; waits for room.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from emf.runtime.arrays import FloatArray
 from emf.runtime.errors import AudioError, Overloaded, UsageError
 from emf.serve.pool.places import Place
 from emf.serve.pool.stream_pool import StreamPool
@@ -52,6 +53,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self._save_every = settings.saved_every
         self._frames = self._saved_frames = 0
+        self._is_ending = False
         self.progress = Progress(self._form.sample_rate, settings.kept_every)
         self._tracks = [
             Track(channel, self._form.sample_rate, pool, settings.wishes, arrivals, put, self._note_decoded, self._fail)
@@ -62,6 +64,11 @@ class Worker:
     def is_decoding(self) -> bool:
         """Whether it holds streams of the pool."""
         return any(track.is_open for track in self._tracks)
+
+    @property
+    def missing(self) -> float:
+        """Seconds of audio that must come before more can be decoded; 0 where that is not known."""
+        return min(track.missing for track in self._tracks)
 
     def restore(self, saved: SavedSession) -> None:
         """Go on with a state, before anything came."""
@@ -130,7 +137,9 @@ class Worker:
         item: Item | None = None
         while item is None:
             patience, consequence = self._consequence()
-            if self._inbox and consequence is not Consequence.TOO_LONG:
+            if patience <= 0.0 and consequence is Consequence.TOO_LONG:
+                self._end_behind_audio()
+            if self._inbox.is_due:
                 item = await self._inbox.take()
                 break
             wait, begin = max(patience, _SHORTEST_WAIT), time.monotonic()
@@ -141,10 +150,21 @@ class Worker:
                 if (now := time.monotonic()) - begin > wait + _STOOD_STILL:
                     self._silence.excuse(now)
                 patience, consequence = self._consequence()  # the client may have been heard of meanwhile
+                if patience <= 0.0 and self._inbox:
+                    self._inbox.release()  # what the silence brings comes behind audio that waits for more
+                    return await self._inbox.take()
                 if patience <= 0.0:
                     item = await self._endure(consequence)
         self._silence.heard_at = time.monotonic()
         return item
+
+    def _end_behind_audio(self) -> None:
+        """End a session that is too long behind all that came, however fast more comes."""
+        if not self._is_ending:
+            self._is_ending = True
+            longest = self._silence.limits.max_session
+            message = f"expected a session of at most {longest:g} seconds; begin another"
+            self._inbox.put(Finish(Failed(FailureCode.TOO_LONG, message)))
 
     def _consequence(self) -> tuple[float, Consequence]:
         """The next consequence of silence, and the seconds to it."""
@@ -156,9 +176,6 @@ class Worker:
         """Let a consequence happen; return the end, if that is what it is."""
         limits = self._silence.limits
         match consequence:
-            case Consequence.TOO_LONG:
-                message = f"expected a session of at most {limits.max_session:g} seconds; begin another"
-                return Finish(Failed(FailureCode.TOO_LONG, message))
             case Consequence.IDLE:
                 message = f"no message came for {limits.idle_timeout:g} seconds; begin another session"
                 return Finish(Failed(FailureCode.IDLE, message))
@@ -184,9 +201,7 @@ class Worker:
         self._claim_place()
         self._frames += len(samples)
         if not self._form.separate:
-            with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused where it is fed
-                mixed = samples.mean(axis=1)
-            await self._tracks[0].feed(np.ascontiguousarray(mixed))
+            await self._tracks[0].feed(_mixed(samples))
             return
         for track, channel in zip(self._tracks, samples.T, strict=True):
             await track.feed(np.ascontiguousarray(channel))
@@ -219,3 +234,11 @@ class Worker:
         for event in self.progress.events(decoded, everything):
             self._put(event)
         self._arrivals.forget(decoded)
+
+
+def _mixed(samples: FloatArray) -> FloatArray:
+    """One channel of several, shape (frames,)."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused where it is fed
+        return np.ascontiguousarray(samples.mean(axis=1))

@@ -42,7 +42,8 @@ class Desk:
     def ready(self, seconds: float) -> Ready:
         """The first message of a worker that needed so many seconds to get here."""
         pool = self._pool
-        return Ready(os.getpid(), pool.facts.sample_rate, dict(pool.identity), pool.metrics()[0], seconds)
+        identity, metrics = dict(pool.identity), pool.metrics()[0]
+        return Ready(os.getpid(), pool.facts.sample_rate, identity, metrics, seconds, pool.segment)
 
     def handle(self, message: ToWorker) -> None:
         """Take a message; returns at once."""
@@ -107,7 +108,8 @@ class _DeskStream:
     async def _run(self, opening: Open) -> None:
         wishes = StreamWishes(opening.phrases, opening.endpoint, opening.forgiving)
         try:
-            stream = await self._pool.open(wishes, opening.snapshot)
+            snapshot = None if opening.snapshot is None else bytes(opening.snapshot)
+            stream = await self._pool.open(wishes, snapshot)
         except Exception as error:
             self._over(error)
             return
@@ -139,14 +141,14 @@ class _DeskStream:
                 stream.finish()
             case TakeSnapshot(_, name):
                 data, seconds = await stream.timed_snapshot()
-                self._tell(Snapshot(self._number, name, data, seconds))
+                self._tell(Snapshot(self._number, name, memoryview(data), seconds))
                 self._tell_if_idle(stream)
 
     async def _read(self, stream: EngineStream) -> None:
         try:
             async for result in stream.results():
                 is_idle = stream.is_idle
-                self._tell(Heard(self._number, self._fed, is_idle, result))
+                self._tell(Heard(self._number, self._fed, is_idle, stream.missing, result))
                 if not is_idle:
                     self._look_again(stream, _FIRST_LOOK)
         except Exception as error:
@@ -169,7 +171,7 @@ class _DeskStream:
     def _tell_if_idle(self, stream: EngineStream) -> bool:
         is_idle = stream.is_idle
         if is_idle:
-            self._tell(Heard(self._number, self._fed, is_idle=True))
+            self._tell(Heard(self._number, self._fed, True, stream.missing))
         return is_idle
 
     def _over(self, error: Exception | None) -> None:

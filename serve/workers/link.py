@@ -8,6 +8,8 @@ streams, snapshots, failover.
 from enum import Enum
 from typing import Protocol
 
+from emf.serve.workers.messages import Frame
+
 
 class Loss(Enum):
     """How a worker ended."""
@@ -28,7 +30,7 @@ class Link(Protocol):
     def send(self, frame: bytes) -> None:
         """Send without waiting. Without effect once the link is lost."""
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> Frame | None:
         """The next frame; `None` once the link is lost."""
 
     def sever(self) -> None:

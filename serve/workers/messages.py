@@ -18,7 +18,7 @@ class Open(Struct, frozen=True, tag="open"):
     """Begin a stream, or go on with one; see `StreamPool.open`. It is admitted even where the engine is full."""
 
     stream: int
-    snapshot: bytes | None = None
+    snapshot: memoryview | None = None
     phrases: dict[str, float] | None = None
     endpoint: EndpointRules | None = None
     forgiving: bool = False
@@ -71,6 +71,7 @@ class Ready(Struct, frozen=True, tag="ready"):
         identity: of its recognizer: what snapshots it takes.
         metrics: of its engine.
         seconds: that it needed to be ready.
+        segment: seconds of audio that it decodes at a time.
     """
 
     pid: int
@@ -78,6 +79,7 @@ class Ready(Struct, frozen=True, tag="ready"):
     identity: dict[str, str]
     metrics: EngineMetrics
     seconds: float
+    segment: float
 
 
 class CannotServe(Struct, frozen=True, tag="cannot"):
@@ -99,12 +101,14 @@ class Heard(Struct, frozen=True, tag="heard"):
     Attributes:
         fed: `Feed` messages that were taken.
         is_idle: nothing of them is left to decode before more audio comes.
+        missing: seconds of audio behind them that complete the next segment.
         result: `None` where only the rest is new.
     """
 
     stream: int
     fed: int
     is_idle: bool
+    missing: float
     result: Result | None = None
 
 
@@ -113,7 +117,7 @@ class Snapshot(Struct, frozen=True, tag="snapshot"):
 
     stream: int
     name: int
-    data: bytes
+    data: memoryview
     seconds: float
 
 
@@ -133,6 +137,8 @@ class Pong(Struct, frozen=True, tag="pong"):
 
 FromWorker: TypeAlias = Starting | Ready | CannotServe | Opened | Heard | Snapshot | Over | Pong
 
+Frame: TypeAlias = bytes | memoryview
+"""A message as bytes."""
 MOST_BYTES = 2**30
 """Of a message."""
 _ENCODER = msgspec.msgpack.Encoder()
@@ -145,7 +151,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
     return _ENCODER.encode(message)
 
 
-def to_worker(data: bytes) -> ToWorker:
+def to_worker(data: Frame) -> ToWorker:
     """A message for a worker.
 
     Raises:
@@ -154,7 +160,7 @@ def to_worker(data: bytes) -> ToWorker:
     return _TO_WORKER.decode(data)
 
 
-def from_worker(data: bytes) -> FromWorker:
+def from_worker(data: Frame) -> FromWorker:
     """A message of a worker.
 
     Raises:

@@ -13,6 +13,7 @@ import msgspec
 from emf.serve.workers.frames import FrameSocket
 from emf.serve.workers.link import Link, Loss
 from emf.serve.workers.main import Begin
+from emf.serve.workers.messages import Frame
 from emf.serve.workers.spec import WorkerSpec
 
 
@@ -26,7 +27,7 @@ class ProcessLink:
         """See `Link`."""
         self._frames.send(frame)
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> Frame | None:
         """See `Link`."""
         return await self._frames.receive()
 
