@@ -20,7 +20,7 @@ from emf.serve.failover.remote_worker import RemoteWorker
 from emf.serve.failover.told import Told
 from emf.serve.failover.trouble import Trouble
 from emf.serve.pool.stream_pool import StreamWishes
-from emf.serve.workers.messages import Close, Feed, Finish, Heard, Open, Opened, Over, Snapshot, TakeSnapshot
+from emf.serve.workers.messages import Close, Feed, Finish, Heard, Look, Open, Opened, Over, Snapshot, TakeSnapshot
 
 T = TypeVar("T")
 _MOST_UNTAKEN = 10.0
@@ -72,7 +72,7 @@ class CarriedStream:
         self._move: tuple[str, float] | None = None
         self._since, self._next = AudioSince(), NextSegment()
         self._sample_rate: int | None = None
-        self._finished = self._holds_finish = self._is_over = self._is_idle = False
+        self._finished = self._holds_finish = self._is_over = self._is_idle = self._has_look = False
         self._asked: _Asked | None = None
         self._names = 0
         self._told, self._results = Told(), ResultQueue()
@@ -116,7 +116,9 @@ class CarriedStream:
 
     @property
     def is_idle(self) -> bool:
-        """See `LiveStream`."""
+        """See `LiveStream`. Its worker is asked where that is not known, and answers as soon as it is idle."""
+        if not self._is_idle:
+            self._look()
         return self._is_idle
 
     @property
@@ -169,6 +171,8 @@ class CarriedStream:
             worker.send(Finish(self.number))
         if self._taken:
             self._ask()
+        self._has_look = False
+        self._look()
 
     def leave(self, why: str, silent_since: float) -> None:
         """Leave the worker, which is told, if it lives; `silent_since` by `time.monotonic`."""
@@ -205,6 +209,8 @@ class CarriedStream:
         if told is not None:
             self._results.put(told)
         is_idle = message.is_idle and message.fed == self._since.sent
+        if message.is_idle and message.result is None:
+            self._has_look = False
         if self._holds_finish and self.worker is not None and (message.result is not None or is_idle):
             self._holds_finish = False
             self.worker.send(Finish(self.number))
@@ -219,6 +225,11 @@ class CarriedStream:
             why, silent_since = self._move
             self._move = None
             self._on_pause(why, time.monotonic() - silent_since)
+
+    def _look(self) -> None:
+        if self.worker is not None and not self._has_look:
+            self._has_look = True
+            self.worker.send(Look(self.number))
 
     def _ask(self) -> None:
         if self.worker is None or self._asked is not None:

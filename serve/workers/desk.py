@@ -15,6 +15,7 @@ from emf.serve.workers.messages import (
     Finish,
     FromWorker,
     Heard,
+    Look,
     Open,
     Opened,
     Over,
@@ -29,7 +30,7 @@ from emf.serve.workers.messages import (
 _ROOM_SECONDS = 0.02
 """Between two looks for room in a full queue."""
 _FIRST_LOOK, _LONGEST_LOOK = 0.003, 0.1
-"""Seconds after a result, at which a stream may have become idle."""
+"""Seconds between two looks whether a stream has become idle, where the server asks."""
 
 
 class Desk:
@@ -55,7 +56,7 @@ class Desk:
             case Close(stream):
                 if found := self._streams.pop(stream, None):
                     found.close()
-            case Feed() | Finish() | TakeSnapshot():
+            case Feed() | Finish() | TakeSnapshot() | Look():
                 if known := self._streams.get(message.stream):
                     known.messages.put_nowait(message)
 
@@ -83,12 +84,13 @@ class _DeskStream:
         send: Callable[[FromWorker], None],
         on_over: Callable[[int], None],
     ) -> None:
-        self.messages: asyncio.Queue[Feed | Finish | TakeSnapshot] = asyncio.Queue()
+        self.messages: asyncio.Queue[Feed | Finish | TakeSnapshot | Look] = asyncio.Queue()
         self._number, self._pool, self._send, self._on_over = opening.stream, pool, send, on_over
         self._fed = 0
         self._closed = False
         self._stream: EngineStream | None = None
         self._look: asyncio.TimerHandle | None = None
+        self._is_asked = False
         self._reader: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(opening))
 
@@ -129,7 +131,7 @@ class _DeskStream:
             stream.close()
             self._over(error)
 
-    async def _take(self, stream: EngineStream, message: Feed | Finish | TakeSnapshot) -> None:
+    async def _take(self, stream: EngineStream, message: Feed | Finish | TakeSnapshot | Look) -> None:
         match message:
             case Feed(_, sample_rate, data):
                 samples = np.frombuffer(data, "<f4")
@@ -143,13 +145,16 @@ class _DeskStream:
                 data, seconds = await stream.timed_snapshot()
                 self._tell(Snapshot(self._number, name, memoryview(data), seconds))
                 self._tell_if_idle(stream)
+            case Look():
+                self._is_asked = True
+                self._look_once(stream, _FIRST_LOOK)
 
     async def _read(self, stream: EngineStream) -> None:
         try:
             async for result in stream.results():
                 is_idle = stream.is_idle
                 self._tell(Heard(self._number, self._fed, is_idle, stream.missing, result))
-                if not is_idle:
+                if self._is_asked and not is_idle:  # a result comes a moment before that
                     self._look_again(stream, _FIRST_LOOK)
         except Exception as error:
             self._over(error)
@@ -157,7 +162,7 @@ class _DeskStream:
             self._over(None)
 
     def _look_again(self, stream: EngineStream, seconds: float) -> None:
-        """Find out when nothing is left to decode: a result comes a moment before that."""
+        """Find out when nothing is left to decode."""
         if self._look is not None:
             self._look.cancel()
         self._look = None
@@ -171,6 +176,7 @@ class _DeskStream:
     def _tell_if_idle(self, stream: EngineStream) -> bool:
         is_idle = stream.is_idle
         if is_idle:
+            self._is_asked = False
             self._tell(Heard(self._number, self._fed, True, stream.missing))
         return is_idle
 

@@ -45,6 +45,12 @@ class TakeSnapshot(Struct, frozen=True, tag="take"):
     name: int
 
 
+class Look(Struct, frozen=True, tag="look"):
+    """Ask for `Heard` as soon as nothing is left to decode before more audio comes."""
+
+    stream: int
+
+
 class Close(Struct, frozen=True, tag="close"):
     """Give a stream up. Nothing more is said of it."""
 
@@ -55,7 +61,7 @@ class Ping(Struct, frozen=True, tag="ping"):
     """Ask for `Pong`."""
 
 
-ToWorker: TypeAlias = Open | Feed | Finish | TakeSnapshot | Close | Ping
+ToWorker: TypeAlias = Open | Feed | Finish | TakeSnapshot | Look | Close | Ping
 
 
 class Starting(Struct, frozen=True, tag="starting"):

@@ -51,7 +51,8 @@ class Stream:
 
     async def results(self) -> AsyncIterator[Result]:
         await self._ended.wait()
-        for result in ():
+        nothing: list[Result] = []
+        for result in nothing:
             yield result
 
     @property
