@@ -81,22 +81,24 @@ def fit(measured: Sequence[Measured], weight_bytes: float, state_bytes: float) -
     """The costs that explain what was measured best, by least squares.
 
     Args:
-        measured: steps of one process of one thread, of two such processes, and of one process of two threads, each
-            with several numbers of streams.
+        measured: steps of one process of one thread, of two such processes or more, and of one process of two threads,
+            each with several numbers of streams. `slowdown` comes from the most processes.
         weight_bytes: see `StepCost`.
         state_bytes: see `StepCost`.
 
     Raises:
         ValueError: one of the three is missing, or the first has one number of streams only.
     """
-    alone, pair, crew = (
+    most = max((one.processes for one in measured), default=1)
+    alone, pair, busy, crew = (
         {one.streams: one.seconds for one in measured if (one.processes, one.threads) == kind}
-        for kind in ((1, 1), (2, 1), (1, 2))
+        for kind in ((1, 1), (2, 1), (most, 1), (1, 2))
     )
-    if len(alone) < 2 or not pair or not crew:
+    found = len(alone), len(busy) if most > 1 else 0, len(crew)
+    if found[0] < 2 or not all(found):
         raise ValueError(
-            "expected steps of one process with one thread and several numbers of streams, of two processes with one "
-            f"thread, and of one with two threads; found {len(alone)}, {len(pair)} and {len(crew)}"
+            "expected steps of one process with one thread and several numbers of streams, of several processes with "
+            f"one thread, and of one with two threads; found {found[0]}, {found[1]} and {found[2]}"
         )
     slope, fixed = np.polyfit(list(alone), list(alone.values()), 1)
     fixed = max(float(fixed), 0.0)
@@ -104,8 +106,9 @@ def fit(measured: Sequence[Measured], weight_bytes: float, state_bytes: float) -
     def one_thread(streams: int) -> float:
         return fixed + streams * float(slope)
 
-    slowdown = max(1.0, _slope([one_thread(n) for n in pair], list(pair.values())))
-    rest = [seconds / slowdown - one_thread(streams) / 2 for streams, seconds in crew.items()]
+    slowdown = max(1.0, _slope([one_thread(n) for n in busy], list(busy.values())))
+    two = max(1.0, _slope([one_thread(n) for n in pair], list(pair.values()))) if pair else slowdown
+    rest = [seconds / two - one_thread(streams) / 2 for streams, seconds in crew.items()]
     locked = min(max(2.0 * _slope(list(crew), rest), 0.0), float(slope))
     return StepCost(fixed, float(slope) - locked, locked, slowdown, weight_bytes, state_bytes)
 

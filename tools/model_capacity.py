@@ -40,7 +40,7 @@ from emf.runtime.speech.recordings import read_recordings
 STREAMS = (1, 8, 16, 32)
 ROUNDS, STEPS, WARM_UP_STEPS = 3, 9, 2
 AUDIO_SECONDS = 5
-CORES = (2, 8, 32, 96)
+CORES = (2, 8, 16, 32, 96)
 BANDWIDTHS = (5, 10, 20, 40, 80, 160, 320)
 FRONT_SHARE = 0.6
 GIGA = 1e9

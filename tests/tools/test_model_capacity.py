@@ -30,6 +30,13 @@ def test_the_fit_finds_the_costs() -> None:
         fit([one for one in measured_by(COST) if one.processes == 1], 1.0, 1.0)
 
 
+def test_busy_neighbours_cost_what_the_most_of_them_do() -> None:
+    """Sixteen processes on processors that share a core: a step takes half as much again."""
+    sixteen = [Measured(16, 1, n, 1.5 * COST.compute(n, 1, alone=True)) for n in (1, 8, 24)]
+    found = fit(measured_by(COST) + sixteen, COST.weight_bytes, COST.state_bytes)
+    assert (found.fixed, found.parallel, found.locked, found.slowdown) == pytest.approx((0.004, 0.0018, 0.0004, 1.5))
+
+
 def test_one_worker_of_two_threads_carries_less_than_two_of_one() -> None:
     assert 2 * COST.streams(1, math.inf, CHUNK) > 1.1 * COST.streams(2, math.inf, CHUNK)
 
