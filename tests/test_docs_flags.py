@@ -19,8 +19,8 @@ COMMAND = re.compile(r"(?:^|[\s/])(?:tools/(?P<tool>\w+)\.py|(?P<script>emf-\w+)
 def commands(page: Path) -> Iterator[tuple[str, set[str]]]:
     """Each command of a page with its flags.
 
-    Comments are left out, and flags that another command takes: behind `--`, and in a quoted value. A command in quotes is
-    one of its own.
+    Comments are left out, and flags that another command takes: behind `--`, and in a quoted value. A command in quotes
+    is one of its own.
     """
     text = re.sub(r"^```.*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
     text = re.sub(r"(--[a-z][\w-]*)='[^'\n]*'", r"\1", text)
