@@ -38,7 +38,7 @@ class StreamingAttention(nn.Module):
         batch, length, dim = x.shape
         projected = self.projection(x.flatten(0, 1))
         if not self.cache.scaled:
-            heads = self._by_head(projected, batch, length)
+            heads: Any = self._by_head(projected, batch, length)
             query, key_value = heads.split([self.num_heads, 2 * self.num_heads], dim=1)
             return query, Rows(key_value, None)
         query, key_value = torch.split(projected.view(batch, length, 3, dim), [1, 2], dim=2)

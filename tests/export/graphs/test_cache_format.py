@@ -66,12 +66,12 @@ def test_attention_over_units_is_attention_over_the_nearest_values(seed: int, he
     found = layer.attend(query, cache.entries(cached, cache.kept(made.multiples[:, :, :3]), made), None)
 
     exact = torch.cat([attention.emb_to_key_value(rows) for rows in (earlier, later)], dim=1)
-    parts = exact.unflatten(2, (2, -1))
+    parts = exact.view(*exact.shape[:2], 2, -1)
     units = parts.abs().amax(dim=3, keepdim=True) / 127
     values = torch.cat([(parts / units).round()[:, :-2] * units[:, :-2], parts[:, -2:]], dim=1)
     torch.testing.assert_close(torch.cat([past.units, made.units], dim=2), units[..., 0].transpose(1, 2))
     asked = attention.emb_to_query(later).unflatten(2, (heads, -1)) * attention.scaling
-    keys, numbers = (part.unflatten(2, (heads, -1)) for part in values.unbind(2))
+    keys, numbers = (part.reshape(*part.shape[:2], heads, -1) for part in values.unbind(2))
     weights = torch.einsum("nqhc,nkhc->nhqk", asked, keys).softmax(dim=3)
     context = torch.einsum("nhqk,nkhc->nqhc", weights, numbers).flatten(2)
     torch.testing.assert_close(found, attention.out_proj(context).flatten(0, 1), rtol=1e-9, atol=1e-9 * size)
