@@ -123,8 +123,8 @@ def make_parser() -> CommandParser:
         "--cache",
         choices=tuple(CACHE_DTYPES),
         default="float32",
-        help="Keep keys and values between two steps like this; int8 is a quarter of the memory, its scales come from "
-        "the weights, and nothing can be clipped. Default: float32.",
+        help="Keep keys and values between two steps like this; int8 is a quarter of the memory, with scales of each "
+        "frame's own, so that nothing can be clipped. Default: float32.",
     )
     check.add_argument(
         "--verify-seconds",

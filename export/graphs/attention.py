@@ -1,12 +1,11 @@
 """Attention of one Emformer layer over cached and new frames."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from emf.export.graphs.cache_format import CacheFormat
+from emf.export.graphs.cache_format import CacheFormat, Entries, Rows
 
 
 class StreamingAttention(nn.Module):
@@ -14,26 +13,16 @@ class StreamingAttention(nn.Module):
 
     Source: `torchaudio.models.emformer._EmformerAttention.infer`. Query, key and value come from one
     projection, the scaling folded into the query's part. Emformer has no positional encoding, so
-    the order of keys does not matter: cached frames stand in a ring, new ones behind them. Keys and values are in the
-    units of their `CacheFormat`, and queries fit such keys.
+    the order of keys does not matter: cached frames stand in a ring, new ones behind them.
 
     Attributes:
-        keys: the format that keys are cached in, of shape (heads, 1, d / heads).
-        values: the same of values.
-        rounds: whether what is kept is not exactly what was computed.
+        cache: the format that keys and values are cached in.
     """
 
-    factors: Tensor
-
-    def __init__(self, attention: Any, cache: str, bound: Tensor) -> None:
-        """Take over a layer's attention.
-
-        Args:
-            attention: torchaudio's.
-            cache: name of the format that keys and values are kept in, a key of `CACHE_DTYPES`.
-            bound: the greatest magnitudes of keys and values, (2 * heads, 1, d / heads).
-        """
+    def __init__(self, attention: Any, cache: str) -> None:
+        """Take over torchaudio's attention of a layer; `cache` names a format, a key of `CACHE_DTYPES`."""
         super().__init__()
+        self.cache = CacheFormat(cache, 2)
         self.num_heads = int(attention.num_heads)
         self.tanh_on_mem = bool(attention.tanh_on_mem)
         scale = float(attention.scaling)
@@ -43,36 +32,34 @@ class StreamingAttention(nn.Module):
         self.projection.weight = nn.Parameter(torch.cat([query.weight * scale, key_value.weight]))
         self.projection.bias = nn.Parameter(torch.cat([query.bias * scale, key_value.bias]))
         self.out_proj = attention.out_proj
-        self.keys, self.values = (CacheFormat(cache, part) for part in torch.split(bound, self.num_heads))
-        self.rounds = self.keys.dtype != torch.float32
-        self.register_buffer("factors", torch.cat([self.keys.scale, self.keys.inverse, self.values.inverse]))
 
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def heads(self, x: Tensor) -> tuple[Tensor, Rows]:
         """Of x (n, t, d) the queries, (n, heads, t, d / heads), and keys and values, (n, 2 * heads, t, d / heads)."""
         batch, length, dim = x.shape
-        projected = self.projection(x.flatten(0, 1)).view(batch, length, 3 * self.num_heads, dim // self.num_heads)
-        heads = projected.transpose(1, 2)
-        if self.keys.scaled:
-            heads = heads * self.factors
-        query, key_value = heads.split([self.num_heads, 2 * self.num_heads], dim=1)
-        return query, key_value
+        projected = self.projection(x.flatten(0, 1))
+        if not self.cache.scaled:
+            heads: Any = self._by_head(projected, batch, length)
+            query, key_value = heads.split([self.num_heads, 2 * self.num_heads], dim=1)
+            return query, Rows(key_value, None)
+        query, key_value = torch.split(projected.view(batch, length, 3, dim), [1, 2], dim=2)
+        multiples, units = self.cache.in_units(key_value)
+        key_value = self._by_head(multiples, batch, length)
+        return self._by_head(query, batch, length), Rows(key_value, units.squeeze(3).transpose(1, 2))
 
-    def joined(self, cache: tuple[Tensor, ...] | None, kept: Tensor, exact: Tensor) -> tuple[Tensor, ...]:
-        """Keys and values, each (n, heads, t, d / heads): those of the cache, new ones that are kept, and others."""
-        olds = ([], []) if cache is None else ([cache[0]], [cache[1]])
-        news, others = kept.chunk(2, dim=1), exact.chunk(2, dim=1)
-        keys, values = (self.keys.joined([*olds[i], news[i]], others[i], dim=2) for i in range(2))
-        return keys, values
+    def _by_head(self, projected: Tensor, batch: int, length: int) -> Tensor:
+        """Rows as (n, heads, t, d / heads)."""
+        dim = self.out_proj.in_features // self.num_heads
+        return projected.reshape(batch, length, -1, dim).transpose(1, 2)
 
-    def parts(self, key_value: Tensor) -> tuple[Tensor, ...]:
-        """Keys and values apart, as `joined` gives them."""
-        return key_value.chunk(2, dim=1)
-
-    def attend(self, query: Tensor, entries: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+    def attend(self, query: Tensor, entries: Entries, bias: Tensor | None) -> Tensor:
         """Softmax over all keys, `bias` added to their scores, then the output projection; (n * t, d)."""
-        key, value = entries
+        key, value = entries.parts
         scores = torch.matmul(query, key.transpose(2, 3))
+        if entries.units:
+            scores = scores * entries.units[0]
         probs = torch.softmax(scores if bias is None else scores + bias, dim=3)
-        context = self.values.values(torch.matmul(probs, value))
+        if entries.units:
+            probs = probs * entries.units[1]
+        context = torch.matmul(probs, value)
         result: Tensor = self.out_proj(context.transpose(1, 2).flatten(2).flatten(0, 1))
         return result

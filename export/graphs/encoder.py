@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from emf.export.graphs.attention import StreamingAttention
-from emf.export.graphs.cache_format import key_value_bound
-from emf.export.graphs.latent_attention import Latent, LatentAttention, latent_bound
+from emf.export.graphs.cache_format import CachedFrames, Rows
+from emf.export.graphs.latent_attention import Latent, LatentAttention
 from emf.export.graphs.masks import Masks, segment_masks
 from emf.export.graphs.states import EncoderStates, LatentStates
 from emf.runtime.artifact.manifest import Geometry
@@ -53,13 +53,9 @@ class EncoderGraph(nn.Module):
         layers: list[Any] = list(self.layers)
         if latents:
             pairs = zip(layers, latents, strict=True)
-            self.attentions = nn.ModuleList(
-                LatentAttention(layer.attention, latent, cache, latent_bound(layer, latent)) for layer, latent in pairs
-            )
+            self.attentions = nn.ModuleList(LatentAttention(layer.attention, latent, cache) for layer, latent in pairs)
         else:
-            self.attentions = nn.ModuleList(
-                StreamingAttention(layer.attention, cache, key_value_bound(layer)) for layer in layers
-            )
+            self.attentions = nn.ModuleList(StreamingAttention(layer.attention, cache) for layer in layers)
         self.output_linear: nn.Linear = transcriber.output_linear
         self.layer_norm = transcriber.layer_norm
 
@@ -69,14 +65,14 @@ class EncoderGraph(nn.Module):
         segments = features.shape[1] // self.geometry.step_length
         x = self._rows(features)
         masks = segment_masks(self.geometry, segments, past.length)
-        new_caches: list[Tensor] = []
+        new_caches: list[Rows] = []
         new_memories: list[Tensor] = []
         memory = self._means(x, segments) if past.memories else x
         for index in range(len(self.layers)):
-            cache = past.caches[index] if past.caches else None
+            cached = past.caches[index] if past.caches else None
             memories = (past.memories[index], memory) if past.memories else None
             new_memories.append(memory)
-            x, new_cache, memory = self._layer(index, x, segments, cache, memories, masks)
+            x, new_cache, memory = self._layer(index, x, segments, cached, memories, masks)
             new_caches.append(new_cache)
         segment = x[:, : segments * frames]
         encoding = self.layer_norm(self.output_linear(segment.flatten(0, 1))).view(*segment.shape[:2], -1)
@@ -105,10 +101,10 @@ class EncoderGraph(nn.Module):
         index: int,
         x: Tensor,
         segments: int,
-        cache: tuple[Tensor, ...] | None,
+        cached: CachedFrames | None,
         memories: tuple[Tensor, Tensor] | None,
         masks: Masks,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Rows, Tensor]:
         """One Emformer layer: output rows, what is new for the cache as it is kept, new memory vectors."""
         layer: Any = self.layers[index]
         attention: Any = self.attentions[index]
@@ -119,20 +115,21 @@ class EncoderGraph(nn.Module):
             rows = torch.cat([normed, self._means(normed, segments), *memories], dim=1)
         query, made = attention.heads(rows)
         end = segments * frames
-        own = end if attention.rounds else length  # what is not rounded is kept in one piece with what is not kept
-        kept = attention.keys.kept(made[:, :, :own])
-        entries = attention.joined(cache, kept, made[:, :, own:length])
+        # What is not rounded is kept in one piece with what is not kept.
+        own = end if attention.cache.rounds else length
+        kept = attention.cache.kept(made.multiples[:, :, :own])
+        entries = attention.cache.entries(cached, kept, made.between(0, length))
         output = x
         if memories is not None:
             # The summaries, which become the next layer's memories, attend to everything but memory.
-            summaries, rest = query[:, :, length : length + segments], made[:, :, length + segments :]
+            summaries, rest = query[:, :, length : length + segments], made.between(length + segments, None)
             output = attention.attend(summaries, entries, masks.of_summaries).view(x.shape[0], -1, x.shape[2])
-            entries = [torch.cat(pair, dim=2) for pair in zip(entries, attention.parts(rest), strict=True)]
+            entries = entries.followed_by(attention.cache.exact_entries(rest))
         # Added to rows, not to streams and frames, OpenVINO 2026.4 crashes as it compiles some sizes of this graph.
         x = attention.attend(query[:, :, :length], entries, masks.of_rows).view(x.shape) + x
         x = layer.layer_norm_output(layer.pos_ff(x.flatten(0, 1)).view(x.shape) + x)
         left = self.geometry.left_context_length
-        new_cache = kept[:, :, end - left if frames > left else 0 : end]
+        new_cache = Rows(kept, made.units).between(end - left if frames > left else 0, end)
         if memories is None:
             return x, new_cache, x
         return x, new_cache, torch.tanh(output) if attention.tanh_on_mem else torch.clamp(output, min=-10, max=10)

@@ -9,23 +9,27 @@ still in the processor's cache.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from emf.export.graphs.cache_format import CacheFormat, key_value_bound
-from emf.export.graphs.latent_attention import Latent, latent_bound
+from emf.export.graphs.cache_format import CachedFrames, CacheFormat, Rows
+from emf.export.graphs.latent_attention import Latent
 from emf.runtime.arrays import Array, FloatArray
 from emf.runtime.artifact.manifest import Geometry, GraphSpec, StateSpec
+from emf.runtime.errors import ArtifactError
 
 STREAM_ROWS = "stream_rows"
 """Name of the graph's input with the row of each stream, (n,)."""
 
 CACHE = "attention_cache"
 """Name of the graph's input with cached keys and values."""
+
+CACHE_UNITS = "attention_cache_units"
+"""Name of the graph's input with the units that they are multiples of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,15 @@ class Past(NamedTuple):
 
     Attributes:
         length: encoder frames seen so far, (n,); `None` for a model without state.
-        caches: of each layer as they are kept, keys and values (n, heads, left context, head_dim), or latents (n, 1,
-            left context, rank); empty for a model without left context.
+        caches: of each layer as they are kept, keys and values with channels of head_dim, or latents of rank; empty for
+            a model without left context.
         memories: of each layer, (n, memory size, d); empty for a model without memory.
 
     Caches and memories are rings: entry k of the stream stands at k modulo their size.
     """
 
     length: Tensor | None
-    caches: list[tuple[Tensor, ...]]
+    caches: list[CachedFrames]
     memories: list[Tensor]
 
 
@@ -89,25 +93,24 @@ class EncoderStates:
     """The state of an Emformer encoder as tensors of a graph.
 
     `past_length` (n,), encoder frames seen so far; `attention_cache` (rows, layers * 2 * heads, left context,
-    head_dim), a ring of keys and values; `memory` (rows, layers, memory size, d), a ring of memory vectors. The last
-    two exist if the model has left context or memory, and with them `stream_rows` (n,).
+    head_dim), a ring of keys and values; in int8 `attention_cache_units` (rows, layers * 2, left context), a ring of
+    the units of each frame's keys and values; `memory` (rows, layers, memory size, d), a ring of memory vectors. They
+    exist if the model has left context or memory, and with them `stream_rows` (n,).
 
     Attributes:
         tensors: in the order of the graph's inputs.
-        cache: the format of `attention_cache`, of shape (layers * 2 * heads, 1, head_dim).
+        cache: the format of `attention_cache`.
     """
+
+    _num_parts = 2
 
     def __init__(self, transcriber: Any, geometry: Geometry, cache: str = "float32") -> None:
         """Take sizes from an `RNNT.transcriber`; `cache` names the format of cached keys and values."""
         layers = transcriber.transformer.emformer_layers
         self._geometry, self._num_layers = geometry, len(layers)
         self._num_heads, self._dim = int(layers[0].attention.num_heads), int(layers[0].attention.input_dim)
-        self.cache = CacheFormat(cache, self._bound(list(layers)))
+        self.cache = CacheFormat(cache, self._num_parts)
         self.tensors = self._tensors()
-
-    def _bound(self, layers: list[Any]) -> Tensor:
-        """The greatest magnitude of each cached channel."""
-        return torch.cat([key_value_bound(layer) for layer in layers])
 
     def _tensors(self) -> tuple[StateTensor, ...]:
         geometry, tensors = self._geometry, []
@@ -115,6 +118,9 @@ class EncoderStates:
             rows, head_dim = self._num_layers * 2 * self._num_heads, self._dim // self._num_heads
             shape = (None, rows, geometry.left_context_length, head_dim)
             tensors.append(StateTensor(CACHE, shape, self.cache.dtype, "ring", 2, by_row=True))
+            if self.cache.scaled:
+                units = (None, self._num_layers * self._num_parts, geometry.left_context_length)
+                tensors.append(StateTensor(CACHE_UNITS, units, torch.float32, "ring", 2, by_row=True))
         if geometry.max_memory_size:
             shape = (None, self._num_layers, geometry.max_memory_size, self._dim)
             tensors.append(StateTensor("memory", shape, torch.float32, "ring", 2, by_row=True))
@@ -133,24 +139,30 @@ class EncoderStates:
             return Past(None, [], [])
         length, *rings, rows = states
         given = dict(zip((tensor.name for tensor in self.tensors[1:]), rings, strict=True))
-        caches = self._read_cache(given[CACHE], rows) if CACHE in given else []
+        parts = self._read_cache(given[CACHE], rows) if CACHE in given else []
+        units: Sequence[Tensor | None] = [None] * len(parts)
+        if CACHE_UNITS in given:
+            units = given[CACHE_UNITS].index_select(0, rows).chunk(self._num_layers, dim=1)
+        caches = list(map(CachedFrames, parts, units))
         return Past(length, caches, _parts(given["memory"], rows) if "memory" in given else [])
 
     def _read_cache(self, cache: Tensor, rows: Tensor) -> list[tuple[Tensor, ...]]:
         parts = _parts(cache.view(cache.shape[0], -1, self._num_heads, *cache.shape[2:]), rows)
         return list(zip(parts[::2], parts[1::2], strict=True))
 
-    def write(self, length: Tensor | None, caches: list[Tensor], memories: list[Tensor]) -> tuple[Tensor, ...]:
+    def write(self, length: Tensor | None, caches: list[Rows], memories: list[Tensor]) -> tuple[Tensor, ...]:
         """The graph's outputs, from what a pass adds.
 
         Args:
             length: encoder frames seen, now with those of the pass.
-            caches: of each layer as they are kept its keys and values, (n, 2 * heads, t, head_dim), or latents.
+            caches: of each layer its keys and values, or latents, as they are kept.
             memories: of each layer its memory vectors, (n, N, d).
         """
         outputs = [] if length is None else [length]
         if self._geometry.left_context_length:
-            outputs.append(self._write_cache(caches))
+            outputs.append(self._write_cache([rows.multiples for rows in caches]))
+            units = [rows.units for rows in caches if rows.units is not None]
+            outputs += [torch.cat(units, dim=1)] if units else []
         if self._geometry.max_memory_size:
             outputs.append(torch.stack(memories, dim=1))
         return tuple(outputs)
@@ -158,18 +170,25 @@ class EncoderStates:
     def _write_cache(self, caches: list[Tensor]) -> Tensor:
         return torch.cat(caches, dim=1)
 
-    def values(self, name: str, kept: Array) -> FloatArray:
-        """The values of a state's tensor from what a stream keeps of it."""
-        found = torch.from_numpy(kept).to(torch.float32)
-        values: FloatArray = (self.cache.values(found) if name == CACHE else found).numpy()
-        return values
+    def values(self, kept: Mapping[str, Array]) -> dict[str, FloatArray]:
+        """The values of rings and `past_length` of one stream, by name: those of `of_torchaudio`."""
+        found = {name: torch.from_numpy(array).to(torch.float32) for name, array in kept.items()}
+        units = found.pop(CACHE_UNITS, None)
+        if units is not None:
+            found[CACHE] = found[CACHE] * self._by_channel(units)
+        return {name: tensor.numpy() for name, tensor in found.items()}
 
-    def by_layer(self, kept: Array) -> list[Tensor]:
-        """What each layer keeps of a stream's segment, (frames, channels), from the graph's output of the cache.
+    def _by_channel(self, units: Tensor) -> Tensor:
+        """Units of a stream as factors of its cache."""
+        return units.repeat_interleave(self._num_heads, dim=1).unsqueeze(3)
+
+    def by_layer(self, kept: Mapping[str, Array]) -> list[Tensor]:
+        """The values of each layer of a stream, (frames, channels), from what is kept of the frames.
 
         Channels are those of `emb_to_key_value`: keys of all heads, then values.
         """
-        return [layer.permute(1, 0, 2).flatten(1) for layer in torch.from_numpy(kept)[0].chunk(self._num_layers)]
+        cache = torch.from_numpy(self.values(kept)[CACHE])
+        return [layer.permute(1, 0, 2).flatten(1) for layer in cache[0].chunk(self._num_layers)]
 
     def of_torchaudio(self, state: list[list[Tensor]]) -> dict[str, FloatArray]:
         """torchaudio's state of a batch of 1 in this layout, oldest entries first, float32.
@@ -199,9 +218,11 @@ class EncoderStates:
 class LatentStates(EncoderStates):
     """The same with latents instead of keys and values: `attention_cache` (rows, left context, sum of the ranks).
 
-    Ranks differ from layer to layer, so the layers' parts lie side by side in each entry. The format's shape is
-    (1, sum of the ranks).
+    Ranks differ from layer to layer, so the layers' parts lie side by side in each entry. Where these are kept in int8,
+    `attention_cache_units` is (rows, layers, left context).
     """
+
+    _num_parts = 1
 
     def __init__(self, transcriber: Any, geometry: Geometry, cache: str, latents: Sequence[Latent]) -> None:
         """As `EncoderStates`, with the latents of each layer."""
@@ -211,9 +232,6 @@ class LatentStates(EncoderStates):
     @property
     def _ranks(self) -> list[int]:
         return [latent.rank for latent in self._latents]
-
-    def _bound(self, layers: list[Any]) -> Tensor:
-        return torch.cat(list(map(latent_bound, layers, self._latents)), dim=2)[0]
 
     def _tensors(self) -> tuple[StateTensor, ...]:
         shape = (None, self._geometry.left_context_length, sum(self._ranks))
@@ -228,9 +246,12 @@ class LatentStates(EncoderStates):
     def _write_cache(self, caches: list[Tensor]) -> Tensor:
         return torch.cat(caches, dim=3).squeeze(1)
 
-    def by_layer(self, kept: Array) -> list[Tensor]:
+    def _by_channel(self, units: Tensor) -> Tensor:
+        return units.transpose(1, 2).repeat_interleave(torch.tensor(self._ranks), dim=2)
+
+    def by_layer(self, kept: Mapping[str, Array]) -> list[Tensor]:
         """The latents of each layer, (frames, r)."""
-        return list(torch.split(torch.from_numpy(kept)[0], self._ranks, dim=1))
+        return list(torch.split(torch.from_numpy(self.values(kept)[CACHE])[0], self._ranks, dim=1))
 
     def _cache_of_torchaudio(self, state: list[list[Tensor]], unfilled: int) -> Tensor:
         stacked = [torch.cat([layer[1][:, 0], layer[2][:, 0]], dim=1) for layer in state]
@@ -241,8 +262,19 @@ class LatentStates(EncoderStates):
 
 
 def cache_format(graph: GraphSpec) -> str:
-    """Name of the format in which an encoder keeps its keys and values."""
-    return next((tensor.dtype for tensor in graph.inputs if tensor.name == CACHE), "float32")
+    """Name of the format in which an encoder keeps its keys and values.
+
+    Raises:
+        ArtifactError: a format of earlier exports, whose units were constants of the graph.
+    """
+    dtypes = {tensor.name: tensor.dtype for tensor in graph.inputs}
+    found = dtypes.get(CACHE, "float32")
+    if found == "int8" and CACHE_UNITS not in dtypes:
+        raise ArtifactError(
+            f"expected units beside a cache in int8 ({CACHE_UNITS}), found none: an earlier emf-export wrote this "
+            "artifact; it runs as before, but to compare it with its checkpoint, export the model again"
+        )
+    return found
 
 
 def _parts(rings: Tensor, rows: Tensor) -> list[Tensor]:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from emf.export.graphs.cache_format import CACHE_DTYPES
-from emf.export.graphs.latent_attention import latent_bound
 from emf.export.graphs.states import EncoderStates, LatentStates
 from emf.export.model import SourceModel
 from emf.export.parity.rounded_model import Cached, RoundedModel
 from emf.export.torchaudio_loader import load_torchaudio
-from emf.runtime.arrays import Array, FloatArray
+from emf.runtime.arrays import Arrays, FloatArray
 from emf.runtime.artifact.manifest import Frontend, Geometry
 
 
@@ -71,7 +70,7 @@ def windows(samples: FloatArray, frontend: Frontend, geometry: Geometry) -> Iter
         yield np.pad(piece, (0, window - len(piece)))
 
 
-Lead = Callable[[FloatArray], Array]
+Lead = Callable[[FloatArray], Arrays]
 """What a backend keeps of a chunk whose features, (segment + right context, n_mels), are given; see `RoundedModel`."""
 
 
@@ -138,7 +137,7 @@ class EncoderChain:
         self._states = encoder_states(source, cache)
         self._state: Any = None
 
-    def step(self, step: ReferenceStep, kept: Array) -> ReferenceStep:
+    def step(self, step: ReferenceStep, kept: Arrays) -> ReferenceStep:
         """The chunk of `step` as it is computed from what a backend kept of it and of those before."""
         assert self._rounded is not None
         self._rounded.go_on_from(self._states.by_layer(kept))
@@ -166,11 +165,10 @@ def rounded_model(source: SourceModel, cache: str) -> RoundedModel | None:
         return RoundedModel(source.rnnt, cache, frames)
     latents = iter(source.latents)
 
-    def cached(layer: Any) -> Cached:
+    def cached(_: Any) -> Cached:
         latent = next(latents)
-        bound = latent_bound(layer, latent).flatten()
         return Cached(
-            lambda rows: rows @ latent.down.T + latent.offset, lambda kept: kept @ latent.up.T + latent.bias, bound
+            lambda rows: rows @ latent.down.T + latent.offset, lambda kept: kept @ latent.up.T + latent.bias, 1
         )
 
     return RoundedModel(source.rnnt, cache, frames, cached)

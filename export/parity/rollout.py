@@ -8,7 +8,7 @@ from emf.export.graphs.states import CACHE, EncoderStates
 from emf.export.parity.beam_follower import BeamFollower
 from emf.export.parity.deviations import Deviations
 from emf.export.parity.reference import EncoderChain, ReferenceStep
-from emf.runtime.arrays import Array, FloatArray
+from emf.runtime.arrays import Array, Arrays, FloatArray
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.errors import ToleranceError
 from emf.runtime.inference.encoder_state import EncoderState
@@ -38,11 +38,11 @@ class FeatureRollout:
         self._state, self._states = transducer.initial_encoder_state(), states
         self._encoded: EncodedStep | None = None
 
-    def lead(self, features: FloatArray) -> Array:
+    def lead(self, features: FloatArray) -> Arrays:
         """Encode a chunk ahead of the reference; what is kept of it. See `Lead`."""
         self._encoded = self.transducer.encode_segments(features[None, None], [self._state])
         self._encoded.commit()
-        return self._encoded.blocks[0][1][f"new_{CACHE}"]
+        return _kept(self._encoded)
 
     def follow(self, step: ReferenceStep, index: int) -> None:
         """Decode the chunk of `step` and compare everything.
@@ -72,9 +72,15 @@ def _compare(
         excess = np.array([step.excess], np.float32)
         deviations.compare(f"encoder.new_{CACHE}", excess, np.zeros_like(excess), place)
     deviations.compare("encoder.encoding", encoding, step.encoding, place)
+    found = states.values({tensor.name: state.in_time_order(tensor.name) for tensor in states.tensors})
     for name, expected in step.states.items():
-        found = states.values(name, state.in_time_order(name))
-        deviations.compare(f"encoder.{name}", found, expected, place)
+        deviations.compare(f"encoder.{name}", found[name], expected, place)
+
+
+def _kept(step: EncodedStep) -> dict[str, Array]:
+    """What a pass of one stream adds to its rings, by name of the state."""
+    (state,), outputs = step.blocks[0]
+    return {tensor.name: outputs[tensor.spec.output] for tensor in state.layout if tensor.spec.update == "ring"}
 
 
 class PassRollout:
@@ -112,8 +118,10 @@ class PassRollout:
         found = self.transducer.encode_segments(np.stack([one.features for one in self._steps])[None], [self._state])
         found.commit()
         if self._chain is not None:
-            (axis,) = (tensor.axis for tensor in self._states.tensors if tensor.name == CACHE)
-            kept = np.split(found.blocks[0][1][f"new_{CACHE}"], count, axis=axis)
+            axes = {tensor.name: tensor.axis for tensor in self._states.tensors}
+            rings = _kept(found).items()
+            parts = {name: np.split(ring, count, axis=axes[name]) for name, ring in rings}
+            kept = ({name: part[index] for name, part in parts.items()} for index in range(count))
             self._steps = [self._chain.step(*pair) for pair in zip(self._steps, kept, strict=True)]
         for one, encoding in zip(self._steps[:-1], found.encodings[0], strict=False):
             self.deviations.compare("encoder.encoding", encoding, one.encoding, place)
@@ -149,12 +157,12 @@ class WaveformRollout:
         self._encoding = None
         self.beams.follow(encoding, step, index)
 
-    def lead(self, _: FloatArray) -> Array:
+    def lead(self, _: FloatArray) -> Arrays:
         """Encode the next chunk of the waveform ahead of the reference; what is kept of it. See `Lead`."""
         self._encoding, kept = self._encode()
         return kept
 
-    def _encode(self) -> tuple[FloatArray, Array]:
+    def _encode(self) -> tuple[FloatArray, Arrays]:
         """Encoding of the next chunk, and what is kept of it."""
         self._feed()
         settings, state = self._stream.settings, self._stream.state
@@ -163,7 +171,7 @@ class WaveformRollout:
         step.commit()
         state.clock = replace(state.clock, step=state.clock.step + 1)
         state.audio.drop_before(settings.extractor.first_sample(state.clock.step))
-        return step.encodings[0, 0], step.blocks[0][1].get(f"new_{CACHE}", np.zeros(0))
+        return step.encodings[0, 0], _kept(step)
 
     def _feed(self) -> None:
         """Give the stream audio until a chunk is complete."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from emf.export.graphs.cache_format import CacheFormat, key_value_bound
+from emf.export.graphs.cache_format import CacheFormat
 
 
 class Cached(NamedTuple):
@@ -21,17 +21,17 @@ class Cached(NamedTuple):
     Attributes:
         of_rows: what is cached, (..., channels), of rows (..., d).
         key_value: keys and values, (..., 2 * d), of what is cached.
-        bound: the greatest magnitude of each channel.
+        num_parts: parts of the channels that have a unit each.
     """
 
     of_rows: Callable[[Tensor], Tensor]
     key_value: Callable[[Tensor], Tensor]
-    bound: Tensor
+    num_parts: int
 
 
 def keys_and_values(layer: Any) -> Cached:
     """Keys and values themselves are cached."""
-    return Cached(layer.attention.emb_to_key_value, lambda cached: cached, key_value_bound(layer).flatten())
+    return Cached(layer.attention.emb_to_key_value, lambda cached: cached, 2)
 
 
 class _RoundedKeyValue(nn.Module):
@@ -42,18 +42,19 @@ class _RoundedKeyValue(nn.Module):
         self.given: Tensor | None = None
         self.excess, self.num_other_side, self.num_kept = 0.0, 0, 0
         self._exact, self._cached, self._frames = exact, cached, frames
-        self._format = CacheFormat(cache, cached.bound)
+        self._format = CacheFormat(cache, cached.num_parts)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Keys and values of rows (memory, right context, segment), of shape (rows, 1, 2 * d)."""
         exact: Tensor = self._exact(rows)
         last = self._cached.of_rows(rows[-self._frames :, 0])
-        nearest = self._format.kept(self._format.units(last)).to(last.dtype)
-        units = nearest if self.given is None else self.given.to(last.dtype)
-        values = self._format.values(units)
-        self.excess = float(((values - last).abs() - self._format.scale / 2).max().clamp_min(0.0))
-        self.num_other_side += int((units != nearest).sum())
-        self.num_kept += units.numel()
+        multiples, unit = self._format.in_units(last.view(len(last), self._cached.num_parts, -1))
+        nearest = (self._format.kept(multiples).to(last.dtype) * unit).flatten(1)
+        values = nearest if self.given is None else self.given.to(last.dtype)
+        half = unit.expand_as(multiples).flatten(1) / 2
+        self.excess = float(((values - last).abs() - half).max().clamp_min(0.0))
+        self.num_other_side += int(((values - nearest).abs() > half).sum())
+        self.num_kept += values.numel()
         return torch.cat([exact[: -self._frames], self._cached.key_value(values)[:, None]])
 
 
@@ -82,7 +83,7 @@ class RoundedModel:
             layer.attention.emb_to_key_value = module
 
     def go_on_from(self, kept: Sequence[Tensor]) -> None:
-        """Take what a backend kept of the next segment for the roundings; see `EncoderStates.by_layer`."""
+        """Take the values that a backend kept of the next segment for the roundings; see `EncoderStates.by_layer`."""
         for module, given in zip(self._modules, kept, strict=True):
             module.given = given
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.quantize.evaluation import Evaluation, evaluate
 from emf.quantize.report.bandwidth import audit
+from emf.quantize.report.conversion import read_conversion
 from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
@@ -69,7 +70,11 @@ class Reporter:
             utterances: held-out speech with transcripts.
             options: what to measure.
             step: told what comes next, before each piece of work.
+
+        Raises:
+            ArtifactError: the record of a conversion is damaged.
         """
+        read_conversion(manifest.provenance)
         self._manifest = manifest
         self._utterances = utterances
         self._references = [utterance.transcript or "" for utterance in utterances]

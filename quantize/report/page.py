@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from emf.quantize.report.conversion import conversion_line, conversion_table, conversion_words_table
+from emf.quantize.report.conversion import conversion_line, conversion_table, conversion_words_table, read_conversion
 from emf.quantize.report.plots import drift_plot, latency_plots, trade_offs
 from emf.quantize.report.report import Report, WhatIfReport
 from emf.quantize.report.tables import (
@@ -108,15 +108,15 @@ def _sections(report: Report, command: str) -> Iterator[Section]:
 
 def _conversion(report: Report) -> Iterator[Section]:
     """What was done to the model before it was exported."""
-    kept = conversion_table(report.provenance)
-    if kept is not None:
+    conversion = read_conversion(report.provenance)
+    if conversion is not None:
         yield Section(
             "Not the model as it was trained",
             "The variants above are of a smaller model; what the conversion changed is below, not in their WER change.",
             (
-                Block(table=kept),
-                Block(text=conversion_line(report.provenance)),
-                Block("Words of both models", table=conversion_words_table(report.provenance)),
+                Block(table=conversion_table(conversion)),
+                Block(text=conversion_line(conversion)),
+                Block("Words of both models", table=conversion_words_table(conversion)),
             ),
         )
 

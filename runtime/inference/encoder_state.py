@@ -66,7 +66,7 @@ def bytes_a_stream(encoder: GraphSpec) -> int:
 
 
 def _converts(given: np.dtype[Any], kept: np.dtype[Any]) -> bool:
-    """Whether numbers of a type mean the same in another. Whole numbers of 8 bits count units of a scale."""
+    """Whether numbers of a type mean the same in another. Whole numbers of 8 bits count units."""
     return given == kept or given.kind == kept.kind == "f"
 
 
@@ -96,9 +96,11 @@ class EncoderState:
         """After a number of steps, from the arrays that the stream had then.
 
         Raises:
-            ValueError: an array is missing, has another shape, or is not finite.
+            ValueError: an array is missing, not of this layout, has another shape, or is not finite.
         """
         restored = cls.initial(layout)
+        if foreign := sorted(arrays.keys() - restored.arrays.keys()):  # without it, others may mean something else
+            raise ValueError(f"{foreign[0]}: expected no such state, found one")
         for state in layout:
             target, source = restored.arrays[state.name], arrays.get(state.name)
             if source is None or source.shape != target.shape or not _converts(source.dtype, target.dtype):

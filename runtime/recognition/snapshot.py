@@ -22,6 +22,8 @@ from emf.runtime.search.emissions import Emissions
 from emf.runtime.search.hypothesis import Hypothesis, SearchState
 
 _MAX_HYPOTHESES = 1000
+_ENCODER = "encoder."
+"""What the names of the encoder's arrays begin with."""
 
 
 def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
@@ -57,7 +59,7 @@ def take_snapshot(state: StreamState, identity: Mapping[str, str]) -> bytes:
     }
     if state.ahead:
         arrays["ahead"] = np.stack(state.ahead)
-    arrays |= {f"encoder.{name}": array for name, array in state.encoder.arrays.items()}
+    arrays |= {f"{_ENCODER}{name}": array for name, array in state.encoder.arrays.items()}
     return pack(header, arrays)
 
 
@@ -119,7 +121,7 @@ class _Restoring:
     def state(self) -> StreamState:
         clock = StreamClock(*(self.header.integer(name) for name in ("step", "segment", "segment_start_frame")))
         search = self._search(clock)
-        encoder = {name.removeprefix("encoder."): array for name, array in self.arrays.items()}
+        encoder = {name[len(_ENCODER) :]: array for name, array in self.arrays.items() if name.startswith(_ENCODER)}
         audio, resampler = self._audio(clock)
         ahead = self._ahead(clock, audio)
         return StreamState(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from emf.runtime.artifact.variant import Variant
 from emf.runtime.errors import SnapshotError, ToleranceError
 from emf.runtime.inference.session import BACKENDS
 from tests.conftest import Export
-from tests.oracle import source
+from tests.oracle import CONFIGS, source
 from tests.signals import SAMPLE_RATE, speech_like
 from tests.tolerances import TENSOR
 
@@ -53,14 +54,15 @@ def test_a_stream_keeps_fewer_bytes(exported: Export, rounded: tuple[Path, Verif
     sizes = []
     for root in (exported(NAME).root, rounded[0]):
         recognizer = Recognizer.load(root, backend=backend, num_threads=1)
-        kept = recognizer.transducer.initial_encoder_state().arrays["attention_cache"]
-        sizes.append(kept.nbytes)
-        stream = recognizer.create_stream()
-        stream.accept_waveform(SAMPLE_RATE, SAMPLES)
-        recognizer.decode_ready([stream])
-        sizes.append(len(stream.snapshot()))
-    assert sizes[0] == 4 * sizes[2]
-    assert sizes[1] - sizes[3] == pytest.approx(sizes[0] - sizes[2], abs=64), "but for the header"
+        kept = recognizer.transducer.initial_encoder_state().arrays
+        cache, units = kept["attention_cache"], kept.get("attention_cache_units", np.zeros(0, np.float32))
+        sizes.append(cache.nbytes + units.nbytes)
+        sizes.append(len(recognizer.create_stream().snapshot()))
+    frames, layers = cache.shape[2], CONFIGS[NAME]["transformer_num_layers"]
+    assert sizes[2] == sizes[0] // 4 + layers * 2 * frames * 4, (
+        "a number for the keys and one for the values of a frame"
+    )
+    assert sizes[1] - sizes[3] == pytest.approx(sizes[0] - sizes[2], abs=256), "but for the header"
     specs = {t.name: t for t in read_manifest(rounded[0]).variant(Variant(backend, "fp32"))["encoder"].inputs}
     assert specs["attention_cache"].dtype == "int8" and specs["past_length"].dtype == "int64"
 

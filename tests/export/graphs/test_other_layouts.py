@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from emf.export.artifact import ExportOptions, export_artifact
+from emf.export.graphs.cache_format import Rows
 from emf.export.graphs.states import EncoderStates, Past, StateTensor
 from emf.runtime import Recognizer
 from emf.runtime.arrays import FloatArray
@@ -40,7 +41,7 @@ class LayersFirst(EncoderStates):
         length, cache, *others = states
         return super().read([length, cache.permute(1, 0, 3, 2), *others, torch.arange(length.shape[0])])
 
-    def write(self, length: Tensor | None, caches: list[Tensor], memories: list[Tensor]) -> tuple[Tensor, ...]:
+    def write(self, length: Tensor | None, caches: list[Rows], memories: list[Tensor]) -> tuple[Tensor, ...]:
         first, cache, *others = super().write(length, caches, memories)
         return (first, cache.permute(1, 0, 3, 2), *others)
 

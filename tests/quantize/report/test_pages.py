@@ -10,6 +10,7 @@ import pytest
 from emf.quantize.report.page import report_page
 from emf.quantize.report.report import Report
 from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, Precision
+from emf.runtime.errors import ArtifactError
 from emf.runtime.pages.html import to_html
 from emf.runtime.pages.markdown import to_markdown
 from tests.quantize.report.example_rows import EDITS, figures, report_of, variant_row
@@ -130,6 +131,9 @@ def test_a_smaller_model_is_told_as_such() -> None:
     )
     assert "| beam | 3 | 60 | 10.00 | 12.50 |" in text and "| greedy | 2 | 60 |  |  |" in text
     assert "Not the model as it was trained" not in markdown(WHOLE)
+    for damage in ({"ranks": "40"}, {"seconds": None}, {"against_original": drift | {"held_out": "yes"}}):
+        with pytest.raises(ArtifactError, match=r"manifest\.json: provenance: conversion.*export the model again"):
+            markdown(replace(WHOLE, provenance={"conversion": conversion | damage}))
 
 
 @pytest.fixture(scope="module")
