@@ -5,7 +5,7 @@ ARTIFACT := artifacts/demo
 RECORDINGS := export/demo/recordings/manifest.tsv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench clean docs fuzz types lowest
+.PHONY: demo test check bench clean docs fuzz types lowest versions
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -59,8 +59,25 @@ SECONDS ?= 300
 fuzz: $(INSTALLED)
 	$(BIN)/python tools/fuzz_messages.py --seconds $(SECONDS) --rest 300
 
+# The wheel and the whole suite with other Pythons, in environments of their own. In this folder no package `emf` can be
+# imported, so that the tests take the wheel's.
+PYTHONS ?= python3.12 python3.13
+TESTS ?= tests
+VERSIONS := build/versions
+versions: $(INSTALLED)
+	rm -rf build/lib $(VERSIONS)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(VERSIONS)/wheel .
+	@for python in $(PYTHONS); do \
+		bin=$(VERSIONS)/$$(basename $$python)/bin; \
+		echo "== $$($$python --version)"; \
+		$$python -m venv $${bin%/bin} && $$bin/pip install --quiet "torch==2.13.0" && \
+		$$bin/pip install --quiet "$$(ls $(VERSIONS)/wheel/*.whl)[all,dev]" && \
+		$$bin/python -m pytest --numprocesses 2 --dist loadfile $(TESTS) || exit 1; \
+	done
+
 # The lowest versions that pyproject.toml states, in environments of their own: the wheel with ONNX Runtime alone
-# transcribes the demo, then the server's tests run.
+# transcribes the demo, then the tests of the server, of export and of quantization run. PyTorch alone is not the lowest,
+# but the one of .venv.
 LOWEST := build/lowest
 TOOLS := deepgram-sdk fakeredis hypothesis jiwer "openai[realtime]" packaging pytest schemathesis wyoming
 lowest: $(ARTIFACT)/manifest.json
@@ -75,6 +92,12 @@ lowest: $(ARTIFACT)/manifest.json
 	$(LOWEST)/serve/bin/pip install --quiet -c $(LOWEST)/serve.txt \
 		"$$(ls $(LOWEST)/wheel/*.whl)[onnxruntime,openvino,serve,redis,media]" $(TOOLS)
 	EMF_DEMO_ARTIFACT=$(abspath $(ARTIFACT)) $(LOWEST)/serve/bin/python -m pytest -m "not slow" tests/serve
+	$(BIN)/python tools/lowest_versions.py export quantize | grep -v "^torch==" > $(LOWEST)/export.txt
+	$(PYTHON) -m venv $(LOWEST)/export
+	$(LOWEST)/export/bin/pip install --quiet "torch==2.13.0"
+	$(LOWEST)/export/bin/pip install --quiet -c $(LOWEST)/export.txt \
+		"$$(ls $(LOWEST)/wheel/*.whl)[export,quantize]" hypothesis pytest
+	$(LOWEST)/export/bin/python -m pytest -m "not slow" tests/export tests/quantize
 
 clean:
 	rm -rf build dist artifacts *.egg-info .mypy_cache .ruff_cache .pytest_cache

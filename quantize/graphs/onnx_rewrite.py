@@ -169,7 +169,8 @@ def pack_weights(model: onnx.ModelProto) -> None:
         if weight is None or scale is None or weight.ndim != 2:
             return None
         rows, columns = weight.shape
-        bits = 8 if weight.dtype == np.int8 else 4
+        # Not by the array's type: onnx 1.18 reads 4 bits as a type that numpy takes for int8.
+        bits = 4 if graph.initializers[source.input[0]].data_type == onnx.TensorProto.INT4 else 8
         block = rows // len(scale) if scale.ndim == 2 else next((b for b in _BLOCKS if rows % b == 0), 0)
         if block not in _BLOCKS:
             return None

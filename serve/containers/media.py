@@ -1,7 +1,7 @@
 """MP4, M4A, WebM, Matroska and AAC, which libsndfile does not read. PyAV decodes them: the extra `media`."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,7 +73,8 @@ class Media:
         self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, ValueError, EOFError, OverflowError)
         self._bad_packets = 0
         try:
-            self._container = av.open(source, "r", format=demuxer, options=_OPTIONS, metadata_errors="replace")
+            open_input: Callable[..., av.container.InputContainer] = av.open
+            self._container = open_input(source, "r", format=demuxer, options=_OPTIONS, **_lenient_text(av.__version__))
             self._frames = self._decode(self._container)
             self._first: FloatArray | None = next(self._frames, None)
         except self._errors as error:
@@ -135,6 +136,11 @@ class Media:
 
     def _unreadable(self, reason: str) -> AudioError:
         return AudioError(f"expected audio in this {self._name} file, but {reason}; convert it to WAV")
+
+
+def _lenient_text(version: str) -> dict[str, str]:
+    """What makes PyAV of this version accept titles that are not UTF-8; from 19 on it always does."""
+    return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
 
 
 def _reason(error: Exception) -> str:

@@ -34,7 +34,7 @@ from emf.runtime.pages.html import to_html
 from emf.runtime.pages.markdown import to_markdown
 from emf.runtime.search.model import Joined
 from emf.runtime.speech.utterances import read_speech_manifest
-from tests.quantize.structure.conftest import DECODING
+from tests.quantize.structure.conftest import DECODING, WITHOUT_MIXTURES
 from tests.runtime.pages.reading import read_page
 
 
@@ -122,7 +122,7 @@ def test_every_question_is_answered(everything: WhatIf) -> None:
     assert len(trained) == 1 and trained[0].words.wer == everything.wer and trained[0].words.changed_words == 0
     assert 0 < everything.vocabulary.used < everything.vocabulary.symbols
     assert everything.vocabulary.joiner[-1].symbols == everything.vocabulary.used
-    failed = [row for row in everything.experts.times if row.error]
+    failed = [row for row in everything.experts.times if row.error and not (WITHOUT_MIXTURES and "MoE" in row.form)]
     assert not failed, failed
     (setting,) = everything.experts.settings
     assert 0.5 <= setting.touched["1"] <= setting.touched["4"] <= setting.touched["60"] <= 1.0

@@ -23,11 +23,12 @@ DIGITS = recording("digits")
 pytestmark = pytest.mark.filterwarnings("ignore:.*websockets.*:DeprecationWarning")  # of deepgram-sdk
 
 
-def written(container: str, codec: str, samples: Samples = DIGITS, rate: int = RATE) -> bytes:
+def written(container: str, codec: str, samples: Samples = DIGITS, rate: int = RATE, title: str = "") -> bytes:
     """Samples, shape (n,) or (n, 2), in a file."""
     file = io.BytesIO()
     layout = "mono" if samples.ndim == 1 else "stereo"
     with av.open(file, "w", format=container) as output:
+        output.metadata["title"] = title
         stream = output.add_stream(codec, rate=rate, layout=layout)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate, frame.pts = RATE, 0
@@ -55,6 +56,13 @@ def test_samples_come_back_exactly(container: str, codec: str) -> None:
     heard = np.concatenate([block for _, block in mono_blocks(file, Path("a"))])
     assert rate == RATE
     np.testing.assert_array_equal(heard, DIGITS.astype(np.float32) / np.float32(32768))
+
+
+def test_a_title_in_latin_1() -> None:
+    data = written("matroska", "flac", DIGITS[:RATE], title="Café!")
+    damaged = data.replace("é!".encode(), b"\xe9!!")
+    assert data != damaged
+    assert Media(io.BytesIO(damaged), "matroska").sample_rate == RATE
 
 
 def test_the_text_is_the_librarys_over_rest(demo_server: LiveServer) -> None:
