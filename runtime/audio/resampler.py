@@ -1,7 +1,7 @@
 """Streaming resampling by a polyphase filter, with a state that can move elsewhere.
 
-The filter is a sinc under a Kaiser window (Oppenheim and Schafer, Discrete-Time Signal Processing, 7.5): flat to 0.9 of
-the lower Nyquist frequency and 90 dB down beyond it. An output needs `HALF_WIDTH` samples of the lower rate on each
+The filter is a sinc under a Kaiser window (Oppenheim and Schafer, Discrete-Time Signal Processing, 7.5): flat to 0.89
+of the lower Nyquist frequency and 90 dB down beyond it. An output needs `HALF_WIDTH` samples of the lower rate on each
 side: 7 ms of audio at 8 kHz, 3.5 ms at 16 kHz and above.
 
 The cut of the audio into calls changes no bit, because all sums are exact: samples are multiples of 2**-24 up to 16,
@@ -33,7 +33,7 @@ BLOCK = 40
 PIECE = 4096
 """Samples, and outputs, at once at the most: bounds the memory for a long recording."""
 FORMER_HISTORY_SECONDS = 0.5
-"""Input that snapshots of releases before 0.3 hold, whatever the filter needs."""
+"""Input that snapshots of release 0.1.0 hold, which resampled by soxr."""
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -156,6 +156,12 @@ class InterpolatingFilter:
         return result
 
 
+def in_units(samples: FloatArray) -> FloatArray:
+    """The nearest multiples of `SAMPLE_UNIT`: 16-bit audio stays as it is."""
+    result: FloatArray = np.rint(samples / SAMPLE_UNIT) * np.float32(SAMPLE_UNIT)
+    return result
+
+
 def padded_to(length: int, samples: FloatArray) -> DoubleArray:
     """The first samples, and silence where there are too few."""
     padded = np.zeros(length)
@@ -199,7 +205,7 @@ class Resampler:
         for start in range(0, len(samples), length):
             piece = samples[start : start + length]
             self._consumed += len(piece)
-            self._history = np.concatenate([self._history, np.rint(piece / SAMPLE_UNIT) * np.float32(SAMPLE_UNIT)])
+            self._history = np.concatenate([self._history, in_units(piece)])
             pieces.append(self._outputs(self._filter, self._ratio.possible(self._consumed)))
         if last:
             pieces.append(self._outputs(self._filter, self._ratio.complete(self._consumed)))
@@ -240,11 +246,10 @@ class Resampler:
             raise ValueError(f"{state.consumed} samples cannot have been resampled to {state.produced}")
         needed = state.consumed - resampler._filter.first_sample(state.produced)
         history = state.history
-        if len(history) == min(
-            state.consumed, int(FORMER_HISTORY_SECONDS * state.source_rate) + resampler._ratio.source
-        ):
-            before = resampler._history if len(history) == state.consumed else history[:0]
-            history = np.concatenate([before, np.rint(history / SAMPLE_UNIT) * np.float32(SAMPLE_UNIT)])[-needed:]
+        former_length = int(FORMER_HISTORY_SECONDS * state.source_rate) + resampler._ratio.source
+        if len(history) == min(state.consumed, former_length):
+            silence = resampler._history if len(history) == state.consumed else history[:0]
+            history = np.concatenate([silence, in_units(history)])[-needed:]
         if len(history) != needed or np.abs(history).max() > MAX_AMPLITUDE:
             raise ValueError(f"the resampler must remember {needed} samples up to 16, found {len(history)}")
         resampler._consumed, resampler._produced, resampler._history = state.consumed, state.produced, history

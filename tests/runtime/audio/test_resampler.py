@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emf.runtime.arrays import FloatArray
-from emf.runtime.audio.resampler import Resampler, ResamplerState
+from emf.runtime.audio.resampler import Ratio, Resampler, ResamplerState, filter_of
 
 TARGET = 16_000
 RATES = [8_000, 11_025, 12_345, 16_000, 44_100, 96_000]
-"""Of 12.345 kHz, the filter keeps no phase that it needs; of 16 kHz, there is none."""
+"""At 12.345 kHz the filter interpolates; at 16 kHz there is none."""
 
 
 def noise(count: int) -> FloatArray:
@@ -45,6 +45,7 @@ def test_pieces_and_restores_change_nothing(rate: int, lengths: list[int], resto
             resampler = Resampler.restore(resampler.state(), TARGET)
         found.append(resampler(piece))
     found.append(resampler(samples[:0], last=True))
+    assert Resampler.restore(resampler.state(), TARGET).seconds_taken == resampler.seconds_taken
     np.testing.assert_array_equal(np.concatenate(found), at_once(samples, rate))
 
 
@@ -53,6 +54,19 @@ def test_single_samples_change_nothing(rate: int) -> None:
     samples, resampler = noise(1000), Resampler(rate, TARGET)
     found = [resampler(sample) for sample in np.split(samples, len(samples))]
     np.testing.assert_array_equal(np.concatenate([*found, resampler(samples[:0], last=True)]), at_once(samples, rate))
+
+
+@pytest.mark.parametrize("rate", [8_000, 12_345, 44_100])
+def test_sums_are_exact(rate: int) -> None:
+    """Before they are rounded to float32: products of other shapes add in another order."""
+    resampler, filter_ = Resampler(rate, TARGET), filter_of(Ratio.of(rate, TARGET))
+    resampler(noise(50))
+    samples = np.concatenate([resampler.state().history, np.zeros(300, np.float32)])
+    whole = filter_.outputs(samples, 0, 100)
+    assert np.abs(whole).max() > 1.0
+    for output in range(100):
+        start = filter_.first_sample(output) - filter_.first_sample(0)
+        assert filter_.outputs(samples[start:], output, 1)[0] == whole[output]
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -94,7 +108,7 @@ def test_a_sweep_equals_that_of_another_resampler(rate: int) -> None:
 @pytest.mark.parametrize("rate", [8_000, 44_100])
 @pytest.mark.parametrize("consumed", [30, 2_500, 40_000])
 def test_goes_on_where_soxr_was(rate: int, consumed: int) -> None:
-    """Releases before 0.3 resampled by soxr, which held more; they kept half a second of the input."""
+    """Release 0.1.0 resampled by soxr, which held more, and kept half a second of the input."""
     samples = noise(50_000)
     produced = len(soxr.ResampleStream(rate, TARGET, 1, dtype="float32").resample_chunk(samples[:consumed]))
     kept = rate // 2 + rate // np.gcd(rate, TARGET)
