@@ -55,14 +55,13 @@ class Package:
 
 PACKAGES = {
     "runtime": Package(
-        frozenset({"numpy", "rapidfuzz", "soundfile", "soxr", "tqdm", "onnxruntime", "openvino", "ray", "shtab"}),
+        frozenset({"numpy", "rapidfuzz", "soundfile", "tqdm", "onnxruntime", "openvino", "ray", "shtab"}),
         {
             "ray": "corpus/ray_cluster",
             "onnxruntime": "inference/session_onnxruntime",
             "openvino": "inference/session_openvino",
             "rapidfuzz": "speech/error_rate",
             "shtab": "commands/completion",
-            "soxr": "audio/resampler",
         },
     ),
     "export": Package(
@@ -229,8 +228,8 @@ ENGINES = ["onnxruntime", "openvino"]
 
 
 def test_importing_the_runtime_is_light() -> None:
-    """Sound files, resampling, alignments, progress bars, engines and event loops are imported where they are used."""
-    heavy = {"rapidfuzz", "soundfile", "soxr", "tqdm", "asyncio", *ENGINES, *HEAVY}
+    """Sound files, alignments, progress bars, engines and event loops are imported where they are used."""
+    heavy = {"rapidfuzz", "soundfile", "tqdm", "asyncio", *ENGINES, *HEAVY}
     run_without([], f"import emf.runtime; loaded = {heavy!r} & sys.modules.keys(); assert not loaded, loaded")
 
 
