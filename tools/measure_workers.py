@@ -72,7 +72,7 @@ async def carry(blob: bytes) -> float:
     taken = list[float]()
     for name in range(_TRIES):
         begin = time.thread_time()
-        ends[0].send(encode(Snapshot(0, name, blob, 0.0)))
+        ends[0].send(encode(Snapshot(0, name, memoryview(blob), 0.0)))
         frame = await ends[1].receive()
         assert frame is not None
         from_worker(frame)

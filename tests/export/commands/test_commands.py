@@ -109,7 +109,8 @@ def test_other_lengths_and_an_int8_cache(capsys: pytest.CaptureFixture[str], fil
     assert export_main(arguments(files, tmp_path / "out", *flags, "--backends", "onnxruntime")) == 0
     found = document(capsys)
     layers, heads, dim = CONFIGS[NAME]["transformer_num_layers"], 1, CONFIGS[NAME]["time_reduction_input_dim"] * 4
-    assert found["state_bytes"] == layers * 2 * heads * 20 * dim + 8
+    units = 4 * layers * 2 * 20
+    assert found["state_bytes"] == layers * 2 * heads * 20 * dim + units + 8
     assert found["verify"]["cache_drift"]["cache"] == "int8" and "cache_words" not in found["verify"]
     manifest = read_manifest(tmp_path / "out")
     assert (manifest.geometry.segment_length, manifest.geometry.right_context_length) == (12, 8)
@@ -182,7 +183,7 @@ def test_a_smaller_model_and_what_it_costs(
     assert conversion == to_json(manifest.provenance["conversion"])
     assert sum(conversion["ranks"]) == 10 and conversion["neurons"] == [24, 24]
     assert conversion["symbols"] == [*range(20), 32] and manifest.geometry.num_symbols == 21
-    assert found["state_bytes"] == 30 * 10 + 8
+    assert found["state_bytes"] == 30 * 10 + 4 * 2 * 30 + 8
     assert conversion["against_original"]["held_out"] == "utterances"
     assert set(conversion["against_original"]["searches"]) == {"greedy", "beam"}
     assert len((tmp_path / "out" / "tokens.txt").read_text(encoding="utf-8").splitlines()) == 21
