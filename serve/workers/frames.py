@@ -17,8 +17,8 @@ _READ_AHEAD = 2**18
 class FrameSocket(asyncio.BufferedProtocol):
     """Frames in both directions over a connection; belongs to one event loop.
 
-    Short frames are read many at a time. A long one, such as a snapshot, is read into its own memory at once, which
-    takes an eighth of the time that `asyncio.StreamReader` takes.
+    Short frames are read many at a time. A long one, such as a snapshot, is read into its own memory at once: through
+    `asyncio.StreamReader` it is copied several times.
     """
 
     def __init__(self, on_connection: "Callable[[FrameSocket], None] | None" = None) -> None:
