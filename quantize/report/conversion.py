@@ -116,9 +116,9 @@ def model_words(manifest: Manifest) -> str:
 
 def _kept(conversion: Conversion) -> Iterator[str]:
     if conversion.ranks:
-        yield f"latents of {_mean(conversion.ranks)} numbers a layer instead of keys and values"
+        yield f"latents of {_each(conversion.ranks, 'numbers')} instead of keys and values"
     if conversion.neurons:
-        yield f"{_mean(conversion.neurons)} neurons a layer"
+        yield _each(conversion.neurons, "neurons")
     if conversion.symbols:
         yield f"{len(conversion.symbols)} symbols"
 
@@ -130,8 +130,8 @@ def _lengths(manifest: Manifest) -> str:
     return f"segments of {own} ms between {left} ms of left and {right} ms of right context"
 
 
-def _mean(counts: Sequence[int]) -> str:
-    return f"{fmean(counts):.0f}" + ("" if len(set(counts)) == 1 else " in the mean")
+def _each(counts: Sequence[int], what: str) -> str:
+    return f"{fmean(counts):.0f} {what} a layer" + ("" if len(set(counts)) == 1 else " in the mean")
 
 
 def conversion_table(conversion: Conversion) -> Table:

@@ -78,7 +78,7 @@ def _sections(report: Report, command: str) -> Iterator[Section]:
     yield Section(
         "Variants",
         f"WER change is in points against {_fp32(report)} of the same backend; if its 95 % interval contains 0, this "
-        f"audio shows no difference.{_if_several(report, 'The shares of bytes and of tokens are against the same.')}",
+        f"audio shows no difference.{_if_several(report, 'Bytes and tokens are compared with it, too.')}",
         (
             Block(text=audio_line(report)),
             *[Block(table=artifacts_table(report))] * (report.compared is not None),
