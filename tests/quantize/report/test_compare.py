@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from emf.quantize.commands.report import main
+from emf.quantize.evaluation import evaluate_here
+from emf.quantize.report import measure
+from emf.quantize.report.diagnostics import examine_here
 from emf.quantize.report.page import report_page
 from emf.quantize.report.recommend import recommend
 from emf.quantize.report.report import ArtifactRecord, Compared
@@ -47,7 +50,10 @@ def document(quantized: Path, speech: Path, tmp_path_factory: pytest.TempPathFac
     )
     flags = ["--variants", "onnxruntime/int8", "--beam-width", "2", "--num-threads", "1", "--drift-seconds", "1"]
     paths = [str(quantized), "--audio", str(speech), "--compare", str(small), "--out", str(folder / "report")]
-    assert main([*paths, *flags, "--no-component-matrix"]) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(measure, "evaluate", evaluate_here)
+        patched.setattr(measure, "examine", examine_here)
+        assert main([*paths, *flags, "--no-component-matrix"]) == 0
     found: dict[str, Any] = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
     return found
 
@@ -89,8 +95,8 @@ def test_the_recommendation_is_over_all_rows_and_names_the_conversion() -> None:
     assert best.variant == "small openvino/int8"
     assert best.reason.startswith("4.00 times as fast as plain openvino/fp32 (1.00 against 4.00 ms a chunk at p50)")
     assert best.reason.endswith(
-        "with 25 % of the bytes and 25 % of what a stream keeps; small is the model with 16 neurons a layer and an int8 "
-        "cache"
+        "with 25 % of the bytes and 25 % of what a stream keeps; small is the model with 16 neurons a layer and an "
+        "int8 cache"
     )
     assert recommend([*FLOATS, SMALL_FLOAT], 0.003).variant == "small openvino/fp32", "not compared with itself"
     strict = recommend(both, 0.0025)
