@@ -39,7 +39,7 @@ class ReportedArtifact:
         if not self.label:
             return None
         kept = bytes_a_stream(self.manifest.variant(variant)["encoder"])
-        return Origin(self.label, model_words(self.manifest), kept)
+        return Origin(self.label, model_words(self.manifest), kept, self.manifest.seconds_per_step)
 
     def original_ids(self, tokens: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
         """Tokens by their ids in the checkpoint's vocabulary, of which a conversion may have kept a part."""

@@ -45,7 +45,7 @@ def what_if_page(report: WhatIfReport, command: str) -> Page:
 
 _MACHINE = "Times hold for this machine and this decoding; repeat the command where the model is to run."
 _NOT_COUNTED = "what the conversion changed is below, not in their WER change."
-_COUNTED = "their WER change counts that. Below is what the export found in PyTorch, on other speech."
+_COUNTED = "their WER change counts that. Below is what the export found in PyTorch."
 
 
 def _key_figures(report: Report) -> tuple[KeyFigure, ...]:

@@ -126,11 +126,13 @@ class Origin:
         artifact: its name on the page.
         model: what was changed of the checkpoint's model, in words.
         kept_bytes: what a stream keeps between two steps for the encoder.
+        chunk_seconds: new audio of a chunk, which other segments make longer or shorter.
     """
 
     artifact: str
     model: str
     kept_bytes: int
+    chunk_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
