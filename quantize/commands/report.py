@@ -48,7 +48,7 @@ def make_parser() -> CommandParser:
     """The command's flags."""
     parser = command_parser(
         "emf-report",
-        "Compare all variants of an artifact on held-out speech: words, latency, memory; and recommend one.",
+        "Compare all variants of one or more artifacts on held-out speech: words, latency, memory; and recommend one.",
         "emf-report artifacts/demo --audio held_out/manifest.tsv --out report",
     )
     parser.add_argument("artifact", type=Path, help="Open this folder, which emf-export wrote.")
