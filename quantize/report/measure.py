@@ -103,7 +103,7 @@ class Reporter:
         records = tuple(ArtifactRecord(one.label, _provenance(one.manifest)) for one in self._artifacts)
         manifest = self._first.manifest
         return Report(
-            artifact=manifest.root.name,
+            artifact=self._first.label or manifest.root.name,
             provenance=_provenance(manifest),
             audio=self._audio(),
             decoding=DecodingUsed.of(decoding, manifest),

@@ -43,7 +43,7 @@ def document(quantized: Path, speech: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("compare")
     small = shutil.copytree(quantized, folder / "small")
     manifest = read_manifest(small)
-    kept = [graph for graph in manifest.graphs if graph.precision == "int8"]
+    kept = [graph for graph in manifest.graphs if (graph.backend, graph.precision) == ("onnxruntime", "int8")]
     graphs = (*(replace(graph, precision=FLOAT) for graph in kept), *kept)
     write_manifest(
         replace(manifest, graphs=graphs, provenance={**manifest.provenance, "conversion": CONVERSION}), small
@@ -53,7 +53,7 @@ def document(quantized: Path, speech: Path, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(measure, "evaluate", evaluate_here)
         patched.setattr(measure, "examine", examine_here)
-        assert main([*paths, *flags, "--no-component-matrix"]) == 0
+        assert main([*paths, *flags]) == 0
     found: dict[str, Any] = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
     return found
 
@@ -79,6 +79,14 @@ def test_every_row_is_against_the_first_artifacts_fp32(document: dict[str, Any])
     )
     assert [one["name"] for one in document["artifacts"]] == ["artifact", "small"]
     assert document["artifacts"][1]["provenance"]["conversion"] == CONVERSION
+
+
+def test_each_artifact_has_its_own_component_matrix(document: dict[str, Any]) -> None:
+    matrix = document["component_matrix"]
+    assert list(matrix) == ["artifact onnxruntime", "artifact openvino", "small onnxruntime"]
+    wer = {variant["name"]: variant["wer"] for variant in document["variants"]}
+    assert matrix["artifact onnxruntime"][0]["wer"] == wer["artifact onnxruntime/fp32"]
+    assert {row["wer"] for row in matrix["small onnxruntime"]} == {wer["small onnxruntime/int8"]}
 
 
 def test_an_artifact_beside_itself_is_refused_in_one_line(
