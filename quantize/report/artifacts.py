@@ -47,13 +47,8 @@ class ReportedArtifact:
         return [[symbols[token] for token in one] for one in tokens] if symbols else tokens
 
 
-def single(manifest: Manifest, variants: str = _ALL) -> ReportedArtifact:
-    """The only artifact of a report; `variants` as for `side_by_side`."""
-    return ReportedArtifact(manifest, _with_float(_chosen(manifest, variants)))
-
-
 def side_by_side(manifests: Sequence[Manifest], variants: str = _ALL) -> tuple[ReportedArtifact, ...]:
-    """Artifacts that share a page.
+    """The artifacts of a page.
 
     Args:
         manifests: of each artifact; all are compared with the first.
@@ -62,30 +57,37 @@ def side_by_side(manifests: Sequence[Manifest], variants: str = _ALL) -> tuple[R
     Raises:
         UsageError: an artifact is there twice, is of another model, or lacks a variant.
     """
-    if len(manifests) == 1:
-        return (single(manifests[0], variants),)
-    first = manifests[0]
+    first, *others = manifests
+    _require_different(manifests)
+    for manifest in others:
+        _require_same_model(first, manifest)
+    chosen = [_chosen(manifest, variants) for manifest in manifests]
+    if others:
+        chosen[0] = [*_references(first, chosen), *chosen[0]]
+    names = _labels([manifest.root.absolute() for manifest in manifests]) if others else [""]
+    return tuple(
+        ReportedArtifact(manifest, _with_float(of_one), name)
+        for manifest, of_one, name in zip(manifests, chosen, names, strict=True)
+    )
+
+
+def _require_different(manifests: Sequence[Manifest]) -> None:
     roots = [manifest.root.resolve() for manifest in manifests]
     twice = [manifest.root for index, manifest in enumerate(manifests) if roots[index] in roots[:index]]
     if twice:
         raise UsageError(f"expected artifacts to compare, found {twice[0]} twice; name each once")
-    for manifest in manifests[1:]:
-        _require_same_model(first, manifest)
-    chosen = [_chosen(manifest, variants) for manifest in manifests]
-    backends = dict.fromkeys(variant.backend for of_one in chosen for variant in of_one)
-    references = [Variant(backend, FLOAT) for backend in backends]
+
+
+def _references(first: Manifest, chosen: Sequence[Sequence[Variant]]) -> list[Variant]:
+    """The float variants that all others are compared with."""
+    references = [Variant(b, FLOAT) for b in dict.fromkeys(v.backend for variants in chosen for v in variants)]
     lacking = [str(variant) for variant in references if variant not in first.variants]
     if lacking:
         raise UsageError(
             f"expected {lacking[0]} in {first.root}, which every artifact is compared with; add it there, or name "
             "--variants of the backends that it has"
         )
-    chosen[0] = [*references, *chosen[0]]
-    names = _labels([manifest.root.absolute() for manifest in manifests])
-    return tuple(
-        ReportedArtifact(manifest, _with_float(of_one), name)
-        for manifest, of_one, name in zip(manifests, chosen, names, strict=True)
-    )
+    return references
 
 
 def _require_same_model(first: Manifest, other: Manifest) -> None:
