@@ -1,4 +1,4 @@
-"""The emf-report command: all variants of an artifact compared on the same audio."""
+"""The emf-report command: all variants of an artifact, and of others beside it, compared on the same audio."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emf.quantize.corpus import read_corpus
+from emf.quantize.report.artifacts import side_by_side
 from emf.quantize.report.diagnostics import ExamineOptions
 from emf.quantize.report.measure import Reporter, ReportOptions, number_of_steps
 from emf.quantize.report.page import report_page, what_if_page
@@ -20,7 +21,6 @@ from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.files import write_whole
 from emf.runtime.artifact.manifest import Manifest
 from emf.runtime.artifact.manifest_file import read_manifest
-from emf.runtime.artifact.variant import Variant
 from emf.runtime.commands.command_line import (
     CommandParser,
     Outcome,
@@ -48,7 +48,7 @@ def make_parser() -> CommandParser:
     """The command's flags."""
     parser = command_parser(
         "emf-report",
-        "Compare all variants of an artifact on held-out speech: words, latency, memory; and recommend one.",
+        "Compare all variants of one or more artifacts on held-out speech: words, latency, memory; and recommend one.",
         "emf-report artifacts/demo --audio held_out/manifest.tsv --out report",
     )
     parser.add_argument("artifact", type=Path, help="Open this folder, which emf-export wrote.")
@@ -56,8 +56,18 @@ def make_parser() -> CommandParser:
         "--audio", type=Path, required=True, help="Measure with this manifest.tsv of held-out speech with transcripts."
     )
     parser.add_argument(
+        "--compare",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="Also measure these artifacts of the same checkpoint, such as converted ones, and compare all with the "
+        "first one. Default: none.",
+    )
+    parser.add_argument(
         "--variants",
-        help="Compare these variants: <backend>/<name>, separated by commas. Default: all; with --what-if none.",
+        help="Compare these variants of each artifact: <backend>/<name>, separated by commas. Default: all; with "
+        "--what-if and without --compare none.",
     )
     measured = parser.add_argument_group("what is measured")
     measured.add_argument(
@@ -119,10 +129,11 @@ def _work(options: argparse.Namespace, command: str) -> Outcome:
     utterances = read_corpus(options.audio, transcripts=True)
     decoding = read_decoding(options, omit=VARIANT_OPTIONS)
     asked = WhatIfOptions(options.what_if, options.what_if_seconds)
-    if options.what_if and options.variants is None:
+    if options.what_if and options.variants is None and not options.compare:
         return _what_if_alone(manifest, utterances, decoding, asked, options.out, command)
+    manifests = [manifest, *map(read_manifest, options.compare)]
+    artifacts = side_by_side(manifests, "all" if options.variants is None else options.variants)
     chosen = ReportOptions(
-        variants=_variants(manifest, "all" if options.variants is None else options.variants),
         decoding=decoding,
         examine=ExamineOptions(options.drift_seconds, options.load_seconds, options.deadline_ms / 1e3),
         component_matrix=not options.no_component_matrix,
@@ -131,8 +142,8 @@ def _work(options: argparse.Namespace, command: str) -> Outcome:
     )
     _require_writable(options.out)
     found = what_if(manifest.root, utterances, decoding, asked) if options.what_if else None
-    with progress_bar(number_of_steps(manifest, chosen), "report", "step") as advance:
-        measured = Reporter(manifest, utterances, chosen, lambda what: advance(1, what)).run()
+    with progress_bar(number_of_steps(artifacts, chosen), "report", "step") as advance:
+        measured = Reporter(artifacts, utterances, chosen, lambda what: advance(1, what)).run()
     report = replace(measured, what_if=found)
     files = write_report(report, options.out, command)
     verdict = report.recommendation
@@ -162,17 +173,6 @@ def _what_if_alone(
     files = _write(document, what_if_page(report, command), out)
     verdict = report.what_if.experts.verdict if report.what_if.experts else ""
     return Outcome(document, "\n".join([*map(str, files), *filter(None, [verdict])]))
-
-
-def _variants(manifest: Manifest, text: str) -> Sequence[Variant]:
-    if text == "all":
-        return manifest.variants
-    known = {str(variant): variant for variant in manifest.variants}
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise UsageError(f"expected variants of {', '.join(known)}, found {unknown[0] if unknown else text!r}")
-    return [known[name] for name in names]
 
 
 def _require_writable(folder: Path) -> None:

@@ -44,12 +44,13 @@ def examine(
     artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
 ) -> Diagnostics:
     """Look at one variant in a new process."""
-    return call_in_fresh_process(_examine, artifact, variant, tuple(utterances), decoding, options)
+    return call_in_fresh_process(examine_here, artifact, variant, tuple(utterances), decoding, options)
 
 
-def _examine(
+def examine_here(
     artifact: Path, variant: Variant, utterances: Sequence[Utterance], decoding: Decoding, options: ExamineOptions
 ) -> Diagnostics:
+    """Look at one variant in this process."""
     recognizer = decoding.of_variant(variant).open(artifact)
     reference = decoding.of_variant(variant.float_variant).open(artifact)
     recordings = _recordings(utterances, recognizer.sample_rate, options.drift_seconds)

@@ -1,20 +1,21 @@
-"""Measure all variants of an artifact on the same audio: the data that every form of the report shows."""
+"""Measure all variants of one or more artifacts on the same audio: the data that every form of the report shows."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emf.quantize.accuracy import ErrorCounts, character_error_rate, paired_bootstrap, token_agreement, word_counts
 from emf.quantize.evaluation import Evaluation, evaluate
+from emf.quantize.report.artifacts import ReportedArtifact
 from emf.quantize.report.bandwidth import audit
 from emf.quantize.report.conversion import read_conversion
-from emf.quantize.report.curves import Curves
 from emf.quantize.report.diagnostics import ExamineOptions, examine
 from emf.quantize.report.pytorch_rows import PyTorchModel, pytorch_row
 from emf.quantize.report.recommend import recommend
-from emf.quantize.report.report import Audio, MachineAndMemory, Report
-from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, Precision, VariantRow
+from emf.quantize.report.report import ArtifactRecord, Audio, Compared, MachineAndMemory, Report
+from emf.quantize.report.rows import BaselineRow, Curves, FailedBaseline, MatrixRow, Precision, VariantRow
 from emf.quantize.scratch_artifact import scratch_artifact
 from emf.quantize.variant import PROVENANCE
 from emf.runtime.artifact.manifest import GRAPH_NAMES, Manifest
@@ -35,7 +36,6 @@ class ReportOptions:
     """What to measure.
 
     Attributes:
-        variants: the float variant of every backend among them is added.
         decoding: how all of them decode.
         examine: how long to look at drift and at load.
         component_matrix: also decode the 2³ mixtures of float and INT8 components.
@@ -43,7 +43,6 @@ class ReportOptions:
         pytorch: also decode with PyTorch, in each of the installed baselines' ways.
     """
 
-    variants: Sequence[Variant]
     decoding: Decoding
     examine: ExamineOptions
     component_matrix: bool = True
@@ -62,11 +61,17 @@ class _Measured:
 class Reporter:
     """Measures one variant after the other."""
 
-    def __init__(self, manifest: Manifest, utterances: Sequence[Utterance], options: ReportOptions, step: Step) -> None:
+    def __init__(
+        self,
+        artifacts: Sequence[ReportedArtifact],
+        utterances: Sequence[Utterance],
+        options: ReportOptions,
+        step: Step,
+    ) -> None:
         """Prepare to measure.
 
         Args:
-            manifest: of the artifact.
+            artifacts: with the variants to measure; all are compared with the first artifact.
             utterances: held-out speech with transcripts.
             options: what to measure.
             step: told what comes next, before each piece of work.
@@ -74,34 +79,40 @@ class Reporter:
         Raises:
             ArtifactError: the record of a conversion is damaged.
         """
-        read_conversion(manifest.provenance)
-        self._manifest = manifest
+        for artifact in artifacts:
+            read_conversion(artifact.manifest.provenance)
+        self._artifacts = artifacts
+        self._first = artifacts[0]
         self._utterances = utterances
         self._references = [utterance.transcript or "" for utterance in utterances]
         self._options = options
         self._step = step
-        self._measured: dict[Variant, _Measured] = {}
+        self._measured: dict[str, _Measured] = {}
 
     def run(self) -> Report:
         """Measure everything."""
         decoding = self._options.decoding
         self._step("memory bandwidth")
         bandwidth = measure_bandwidth(decoding.options.threads)
-        chosen = variants_with_float(self._options.variants)
-        for variant in chosen:
-            self._step(f"{variant}: decoding")
-            self._measured[variant] = self._measure(self._manifest.root, variant)
-        variants = tuple(self._variant_row(variant, bandwidth) for variant in chosen)
+        chosen = [(artifact, variant) for artifact in self._artifacts for variant in artifact.variants]
+        for artifact, variant in chosen:
+            name = artifact.name(variant)
+            self._step(f"{name}: decoding")
+            self._measured[name] = self._measure(artifact.manifest.root, variant)
+        variants = tuple(self._variant_row(artifact, variant, bandwidth) for artifact, variant in chosen)
+        records = tuple(ArtifactRecord(one.label, _provenance(one.manifest)) for one in self._artifacts)
+        manifest = self._first.manifest
         return Report(
-            artifact=self._manifest.root.name,
-            provenance={k: v for k, v in self._manifest.provenance.items() if k != PROVENANCE},
+            artifact=self._first.label or manifest.root.name,
+            provenance=_provenance(manifest),
             audio=self._audio(),
-            decoding=DecodingUsed.of(decoding, self._manifest),
+            decoding=DecodingUsed.of(decoding, manifest),
             machine=MachineAndMemory(describe_machine(), cache_bytes(), bandwidth),
             variants=variants,
             baselines=self._baselines(),
             component_matrix=self._matrices() if self._options.component_matrix else {},
             recommendation=recommend(variants, self._options.max_wer_increase),
+            compared=Compared(records) if len(records) > 1 else None,
         )
 
     def _measure(self, artifact: Path, variant: Variant) -> _Measured:
@@ -117,15 +128,17 @@ class Reporter:
             speakers=len({utterance.speaker for utterance in self._utterances}),
         )
 
-    def _variant_row(self, variant: Variant, bandwidth: float) -> VariantRow:
-        graphs, floats = self._manifest.variant(variant), self._manifest.variant(variant.float_variant)
-        measured, baseline = self._measured[variant], self._measured[variant.float_variant]
+    def _variant_row(self, artifact: ReportedArtifact, variant: Variant, bandwidth: float) -> VariantRow:
+        manifest, name = artifact.manifest, artifact.name(variant)
+        graphs, floats = manifest.variant(variant), self._first.manifest.variant(variant.float_variant)
+        measured, baseline = self._measured[name], self._measured[self._first.name(variant.float_variant)]
         evaluation = measured.evaluation
+        tokens, expected = (one.evaluation.measurements.tokens for one in (measured, baseline))
         size, float_size = (sum(graph.bytes for graph in group.values()) for group in (graphs, floats))
-        record = self._manifest.provenance.get(PROVENANCE, {}).get(str(variant), {})
-        self._step(f"{variant}: drift, operators, load")
+        record = manifest.provenance.get(PROVENANCE, {}).get(str(variant), {})
+        self._step(f"{name}: drift, operators, load")
         return VariantRow(
-            name=str(variant),
+            name=name,
             backend=variant.backend,
             precision=Precision(
                 asked={g: record["recipe"][g]["precision"] if record else FLOAT for g in GRAPH_NAMES},
@@ -139,16 +152,17 @@ class Reporter:
             edits=measured.counts.totals(),
             wer_delta=measured.counts.rate - baseline.counts.rate,
             wer_delta_ci95=paired_bootstrap(baseline.counts, measured.counts),
-            token_agreement=token_agreement(baseline.evaluation.measurements.tokens, evaluation.measurements.tokens),
+            token_agreement=token_agreement(self._first.original_ids(expected), artifact.original_ids(tokens)),
             blank_penalty=evaluation.blank_penalty,
             batch_invariant=bool(record.get("batch_invariant", True)),
             figures=evaluation.measurements.figures(),
             peak_rss_bytes=evaluation.peak_rss_bytes,
             diagnostics=examine(
-                self._manifest.root, variant, self._utterances, self._options.decoding, self._options.examine
+                manifest.root, variant, self._utterances, self._options.decoding, self._options.examine
             ),
-            bandwidth=audit(self._manifest, graphs, bandwidth),
+            bandwidth=audit(manifest, graphs, bandwidth),
             curves=Curves.of(evaluation.measurements),
+            origin=artifact.origin(variant),
         )
 
     def _baselines(self) -> tuple[BaselineRow | FailedBaseline, ...]:
@@ -159,21 +173,26 @@ class Reporter:
         rows: list[BaselineRow | FailedBaseline] = []
         for name in baseline_names():
             self._step(f"{name}: decoding")
-            rows.append(pytorch_row(self._manifest.root, name, model, self._utterances, decoding))
+            rows.append(pytorch_row(self._first.manifest.root, name, model, self._utterances, decoding))
         return tuple(rows)
 
     def _matrices(self) -> dict[str, tuple[MatrixRow, ...]]:
         """WER of every mixture of float and INT8 graphs, for each backend that has an INT8 variant."""
-        return {backend: self._matrix(backend) for backend in _backends_of_matrices(self._manifest)}
+        return {
+            f"{artifact.label} {backend}".lstrip(): self._matrix(artifact, backend)
+            for artifact in self._artifacts
+            for backend in _backends_of_matrices(artifact.manifest)
+        }
 
-    def _matrix(self, backend: str) -> tuple[MatrixRow, ...]:
+    def _matrix(self, artifact: ReportedArtifact, backend: str) -> tuple[MatrixRow, ...]:
         rows = []
-        with scratch_artifact(self._manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
+        with scratch_artifact(artifact.manifest, backend, None, (FLOAT, MATRIX_PRECISION)) as bench:
             for parts in itertools.product((FLOAT, MATRIX_PRECISION), repeat=len(GRAPH_NAMES)):
                 name = parts[0] if len(set(parts)) == 1 else "+".join(parts)
-                measured = self._measured.get(Variant(backend, name))
+                shown = artifact.name(Variant(backend, name))
+                measured = self._measured.get(shown)
                 if measured is None:
-                    self._step(f"{backend}: {name}")
+                    self._step(f"{shown}: decoding")
                     mixed = bench.mix(name, dict(zip(GRAPH_NAMES, parts, strict=True)))
                     measured = self._measure(bench.folder, mixed)
                 precisions = dict(zip(GRAPH_NAMES, parts, strict=True))
@@ -181,18 +200,17 @@ class Reporter:
         return tuple(rows)
 
 
-def variants_with_float(variants: Sequence[Variant]) -> list[Variant]:
-    """The variants asked for, each backend's float variant before its others."""
-    order = {backend: index for index, backend in enumerate(dict.fromkeys(v.backend for v in variants))}
-    wanted = dict.fromkeys([*(Variant(backend, FLOAT) for backend in order), *variants])
-    return sorted(wanted, key=lambda variant: order[variant.backend])
-
-
-def number_of_steps(manifest: Manifest, options: ReportOptions) -> int:
+def number_of_steps(artifacts: Sequence[ReportedArtifact], options: ReportOptions) -> int:
     """How often a report tells what comes next, at the most."""
-    matrices = len(_backends_of_matrices(manifest))
+    variants = sum(len(artifact.variants) for artifact in artifacts)
+    matrices = sum(len(_backends_of_matrices(artifact.manifest)) for artifact in artifacts)
     baselines = len(baseline_names()) if options.pytorch else 0
-    return 1 + 2 * len(variants_with_float(options.variants)) + baselines + 8 * matrices * options.component_matrix
+    return 1 + 2 * variants + baselines + 8 * matrices * options.component_matrix
+
+
+def _provenance(manifest: Manifest) -> dict[str, Any]:
+    """Without the records of the variants."""
+    return {key: value for key, value in manifest.provenance.items() if key != PROVENANCE}
 
 
 def _backends_of_matrices(manifest: Manifest) -> list[str]:

@@ -29,11 +29,11 @@ def trade_offs(report: Report) -> tuple[Figure, ...]:
 
 
 def _point(report: Report, row: VariantRow, x: float, chosen: str) -> Point:
-    """The interval is that of the change, about the float variant's WER: the words of both are the same."""
-    reference = report.float_row(row)
-    interval = None if row.is_float else _shifted(row.wer_delta_ci95, reference.wer)
-    backend, _, name = row.name.partition("/")
-    return Point(name, backend, x, 100 * row.wer, interval, row.name == chosen)
+    """The interval is that of the change, about the WER it is compared with: the words of both are the same."""
+    reference = report.reference(row)
+    interval = None if row is reference else _shifted(row.wer_delta_ci95, reference.wer)
+    name = row.variant.precision if row.origin is None else f"{row.origin.artifact} {row.variant.precision}"
+    return Point(name, row.backend, x, 100 * row.wer, interval, row.name == chosen)
 
 
 def _shifted(interval: tuple[float, float], start: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, VariantRow
+from emf.quantize.report.rows import BaselineRow, FailedBaseline, MatrixRow, VariantRow, reference_of
 from emf.quantize.structure.rows import WhatIf
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.document import INLINE
@@ -45,20 +45,36 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """One of several artifacts: its name on the page, and its manifest's provenance without the variants' records."""
+
+    name: str
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The artifacts of one checkpoint on a page; the first is what the others are compared with."""
+
+    artifacts: tuple[ArtifactRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All that was measured of one artifact.
+    """All that was measured of one artifact, or of several beside it.
 
     Attributes:
-        artifact: name of its folder.
-        provenance: from the manifest, without the variants' records.
+        artifact: name of the folder, of the first one if there are several.
+        provenance: from its manifest, without the variants' records.
         audio: that all variants decoded.
         decoding: how.
         machine: where.
-        variants: each backend's float variant before its others.
+        variants: artifact by artifact, each backend's float variant before its others.
         baselines: PyTorch's rows.
         component_matrix: rows of each backend.
         recommendation: which variant to deploy.
         what_if: other structures, where they were asked for.
+        compared: all the artifacts; `None` if there is only one.
     """
 
     artifact: str
@@ -71,15 +87,21 @@ class Report:
     component_matrix: Mapping[str, tuple[MatrixRow, ...]]
     recommendation: Recommendation
     what_if: WhatIf | None = None
+    compared: Compared | None = field(default=None, metadata=INLINE)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all its artifacts, the first being what the others are compared with."""
+        return (self.artifact,) if self.compared is None else tuple(one.name for one in self.compared.artifacts)
 
     @property
     def recommended(self) -> VariantRow:
         """The row of the recommended variant."""
         return next(row for row in self.variants if row.name == self.recommendation.variant)
 
-    def float_row(self, row: VariantRow) -> VariantRow:
-        """The float variant of a row's backend."""
-        return next(one for one in self.variants if one.is_float and one.backend == row.backend)
+    def reference(self, row: VariantRow) -> VariantRow:
+        """The row that a row is compared with."""
+        return reference_of(row, self.variants)
 
     @property
     def quantized(self) -> list[VariantRow]:

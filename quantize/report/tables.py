@@ -9,16 +9,28 @@ from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.figures import LatencyStatistics
 from emf.runtime.pages.content import Table
 
-NARROW_OMITS = frozenset({"p99 ms", "memory MiB", "streams"})
+_KEPT = "kept KiB"
+NARROW_OMITS = frozenset({"p99 ms", "memory MiB", _KEPT, "streams"})
 """Columns of `variants_table` for which a telephone has no room; `details_table` has them too."""
 
 
 def variants_table(report: Report) -> Table:
-    """Words, time and size of every variant: what a decision is made of."""
+    """Words, time and size of every variant, and the state of several artifacts: what a decision is made of."""
     header = ("variant", "WER %", "change (95 %)", "chunk p50 ms", "p99 ms", "MiB", "memory MiB")
     measured = any(row.diagnostics.streams_realtime is not None for row in report.variants)
-    rows = [[*_variant_row(row), *[_streams(row)] * measured] for row in report.variants]
-    return (*header, *["streams"] * measured), rows
+    rows = [[*_variant_row(row), *_kept(row), *[_streams(row)] * measured] for row in report.variants]
+    return (*header, *[_KEPT] * (report.compared is not None), *["streams"] * measured), rows
+
+
+def _kept(variant: VariantRow) -> list[str]:
+    """What a stream keeps, where artifacts may differ in it."""
+    return [f"{variant.origin.kept_bytes / 2**10:.1f}"] if variant.origin else []
+
+
+def artifacts_table(report: Report) -> Table:
+    """What each of several artifacts is."""
+    origins = dict.fromkeys((row.origin.artifact, row.origin.model) for row in report.variants if row.origin)
+    return ("artifact", "the model"), [list(origin) for origin in origins]
 
 
 def _variant_row(variant: VariantRow) -> list[str]:
@@ -42,7 +54,8 @@ def _streams(variant: VariantRow) -> str:
 def details_table(report: Report) -> Table:
     """The rest about every variant, for a wide screen."""
     header = ("variant", "of fp32", "S / D / I", "CER %", "tokens as fp32", "chunk p50 / p90 / p99 ms",
-              "TTFT p50 ms", "RTF", "memory MiB", "streams", "arithmetic")  # fmt: skip
+              "TTFT p50 ms", "RTF", "memory MiB", *[_KEPT] * (report.compared is not None), "streams",
+              "arithmetic")  # fmt: skip
     return header, [_details_row(v) for v in report.variants]
 
 
@@ -58,6 +71,7 @@ def _details_row(variant: VariantRow) -> list[str]:
         f"{variant.figures.ttft_ms.p50:.2f}",
         f"{variant.figures.rtf:.4f}",
         f"{variant.peak_rss_bytes / 2**20:.0f}",
+        *_kept(variant),
         _streams(variant),
         read_back + (", not as asked" if variant.precision.mismatch else ""),
     ]

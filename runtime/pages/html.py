@@ -87,5 +87,5 @@ def _cell(text: str) -> str:
 
 def _breakable(name: str) -> str:
     """A variant's name breaks after its backend, and nowhere else."""
-    backend, slash, rest = name.partition("/")
+    backend, slash, rest = name.rpartition("/")
     return f"{escape(backend)}/<wbr><span>{escape(rest)}</span>" if slash else escape(name)

@@ -1,9 +1,8 @@
 """Rows of a report without a measurement."""
 
 from emf.quantize.accuracy import EditTotals
-from emf.quantize.report.curves import Curves
 from emf.quantize.report.report import Audio, MachineAndMemory, Recommendation, Report
-from emf.quantize.report.rows import Diagnostics, MemoryTraffic, OperatorTime, Precision, VariantRow
+from emf.quantize.report.rows import Curves, Diagnostics, MemoryTraffic, OperatorTime, Precision, VariantRow
 from emf.runtime.artifact.manifest import GRAPH_NAMES
 from emf.runtime.measure.decoding_used import DecodingUsed
 from emf.runtime.measure.figures import LatencyStatistics, StreamFigures
