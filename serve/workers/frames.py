@@ -55,8 +55,8 @@ class FrameSocket(asyncio.BufferedProtocol):
     def send(self, frame: Frame) -> None:
         """Send without waiting. Without effect once the other end is gone."""
         if self._transport is not None and not self._transport.is_closing():
-            # Not by `writelines`: from Python 3.12 on, asyncio's own waits for ever for an empty part to leave, and lets
-            # any number of bytes wait.
+            # Not by `writelines`: asyncio's own, from Python 3.12 on, waits for ever for an empty part to leave, and
+            # does not tell when too much is waiting.
             length = _LENGTH.pack(len(frame))
             if len(frame) <= _JOINED:
                 self._transport.write(length + frame)
