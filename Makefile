@@ -79,7 +79,7 @@ versions: $(INSTALLED)
 # transcribes the demo, then the tests of the server, of export and of quantization run. PyTorch alone is not the lowest,
 # but the one of .venv.
 LOWEST := build/lowest
-TOOLS := deepgram-sdk fakeredis hypothesis jiwer "openai[realtime]" packaging pytest schemathesis wyoming
+TOOLS := deepgram-sdk fakeredis hypothesis jiwer "openai[realtime]" packaging pytest schemathesis soxr wyoming
 lowest: $(ARTIFACT)/manifest.json
 	rm -rf $(LOWEST)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(LOWEST)/wheel .

@@ -18,6 +18,7 @@ from onnx import version_converter
 from emf.quantize.graphs import onnx as onnx_graphs
 from emf.quantize.graphs import onnx_rewrite
 from emf.quantize.graphs import openvino as openvino_graphs
+from emf.quantize.graphs.signal_stack import signal_stack_kept
 from emf.quantize.recipe import GraphRecipe
 from emf.runtime.arrays import Arrays
 from emf.runtime.errors import UsageError
@@ -44,7 +45,7 @@ def compress(backend: str, source: Path, target: Path, recipe: GraphRecipe, samp
         UsageError: the backend cannot compute in this precision.
     """
     check_supported(backend, recipe.precision)
-    with quiet("nncf"):
+    with quiet("nncf"), signal_stack_kept():
         return _WRITERS[backend](source, target, recipe, samples)
 
 

@@ -12,6 +12,7 @@ from emf.serve.workers.messages import MOST_BYTES, Frame
 
 _LENGTH = struct.Struct("<I")
 _READ_AHEAD = 2**18
+_JOINED = 2**16
 
 
 class FrameSocket(asyncio.BufferedProtocol):
@@ -54,7 +55,14 @@ class FrameSocket(asyncio.BufferedProtocol):
     def send(self, frame: Frame) -> None:
         """Send without waiting. Without effect once the other end is gone."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines((_LENGTH.pack(len(frame)), frame))
+            # Not by `writelines`: asyncio's own, from Python 3.12 on, waits for ever for an empty part to leave, and
+            # does not tell when too much is waiting.
+            length = _LENGTH.pack(len(frame))
+            if len(frame) <= _JOINED:
+                self._transport.write(length + frame)
+            else:
+                self._transport.write(length)
+                self._transport.write(frame)
 
     async def receive(self, most: int = MOST_BYTES) -> Frame | None:
         """The next frame, of so many bytes at the most; `None` once the other end is gone, or sends what is none."""

@@ -12,6 +12,9 @@ import pytest
 from emf.quantize.recipe import PRECISIONS
 from emf.runtime.artifact.manifest_file import read_manifest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+from lowest_versions import constraints
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -33,11 +36,10 @@ def test_the_extras_state_one_minimum() -> None:
 def lowest(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`bin` of a fresh virtual environment with the wheel, both backends, and the lowest version of everything."""
     root = tmp_path_factory.mktemp("lowest")
-    lines = [*PROJECT["dependencies"], *EXTRAS["onnxruntime"], *EXTRAS["openvino"]]
-    constraints = root / "constraints.txt"
-    constraints.write_text("\n".join(line.replace(">=", "==") for line in lines), encoding="utf-8")
+    versions = root / "constraints.txt"
+    versions.write_text("\n".join(constraints(PROJECT, ["onnxruntime", "openvino"])), encoding="utf-8")
     assert run(sys.executable, "-m", "venv", root).returncode == 0
-    done = run(root / "bin" / "pip", "install", "--quiet", "-c", constraints, f"{wheel}[onnxruntime,openvino]")
+    done = run(root / "bin" / "pip", "install", "--quiet", "-c", versions, f"{wheel}[onnxruntime,openvino]")
     if done.returncode and NO_NETWORK.search(done.stderr):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr

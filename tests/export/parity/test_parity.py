@@ -26,9 +26,10 @@ def assert_equal(found: Verification, backend: str, seconds: float) -> None:
     assert found.score_error <= SCORE
     assert found.seconds == pytest.approx(seconds)
     assert deviations.pop("features") <= FEATURES
-    assert max(deviations.values()) <= TENSOR
+    assert max(value for name, value in deviations.items() if ".chained_" not in name) <= TENSOR
     assert {"encoder.encoding", "predictor.prediction", "predictor.new_lstm_state"} <= deviations.keys()
     assert {"joiner.blank_log_prob", "joiner.log_probs", "joiner.top_log_probs"} <= deviations.keys()
+    assert {"predictor.own_new_lstm_state", "joiner.own_log_probs"} <= deviations.keys()
     assert {"predictor.chained_new_lstm_state", "joiner.chained_log_probs"} <= deviations.keys()
 
 

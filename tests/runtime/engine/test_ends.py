@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -18,6 +19,7 @@ from emf.runtime.recognition.result import Result
 from tests.runtime.conftest import Load
 from tests.signals import SAMPLE_RATE, speech_like
 
+Threads: TypeAlias = Callable[[], list[threading.Thread]]
 PATIENCE = 60.0
 BUSY = """
 import sys, numpy
@@ -42,8 +44,13 @@ def test_the_end_of_the_process_keeps_its_status(tiny_artifact: Path, backend: s
     assert ("the caller" in done.stderr) == ("the caller" in ending)
 
 
-def threads_of_engines() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(("emf-worker", "emf-callbacks"))]
+@pytest.fixture
+def threads_of_engines() -> Threads:
+    """Of those that a test begins: a server for other tests of this process may have some."""
+    before, names = set(threading.enumerate()), ("emf-worker", "emf-callbacks")
+    return lambda: [
+        thread for thread in threading.enumerate() if thread not in before and thread.name.startswith(names)
+    ]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -53,7 +60,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_an_engine_that_is_dropped_ends_its_threads(load: Load) -> None:
+def test_an_engine_that_is_dropped_ends_its_threads(load: Load, threads_of_engines: Threads) -> None:
     engine = Engine(load(backend="onnxruntime"), num_workers=2)
     threads = threads_of_engines()
     assert len(threads) >= 3
@@ -64,7 +71,7 @@ def test_an_engine_that_is_dropped_ends_its_threads(load: Load) -> None:
     wait_for(lambda: not any(thread.is_alive() for thread in threads))
 
 
-def test_handles_and_callbacks_outlive_the_name_of_their_engine(load: Load) -> None:
+def test_handles_and_callbacks_outlive_the_name_of_their_engine(load: Load, threads_of_engines: Threads) -> None:
     recognizer, audio = load(backend="onnxruntime"), speech_like(1.0)
     expected = recognizer.transcribe(audio, SAMPLE_RATE).token_ids
     got: list[Result] = []

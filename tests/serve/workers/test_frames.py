@@ -100,9 +100,12 @@ def test_frames_sent_at_once_are_all_sent(make_loop: object) -> None:
     async def run() -> None:
         ends = socket.socketpair()
         one, other = [await FrameSocket.over(end) for end in ends]
-        frames = [frame_of(number, length) for number, length in enumerate((1, 2_000_000, 0, 300_000, 7))]
+        frames = [frame_of(number, length) for number, length in enumerate((1, 2_000_000, 0, 300_000, 7, 0))]
         for frame in frames:
             one.send(frame)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await one.sent()
         received = [await other.receive() for _ in frames]
         assert [frame if frame is None else bytes(frame) for frame in received] == frames
         await one.sent()
