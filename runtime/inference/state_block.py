@@ -67,12 +67,13 @@ class StateBlock:
         self.arrays = {name: memory.array for name, memory in zip(rings, self._memory, strict=True)}
         self.num_rows = num_rows
         self.returned: deque[int] = deque()
-        self._free = list(range(num_rows))  # a heap: low rows first
+        self._taken_once = 0
+        self._free: list[int] = []  # a heap, of those taken once: low rows first
 
     @property
     def num_free(self) -> int:
         """Rows in which no stream lies."""
-        return len(self._free) + len(self.returned)
+        return self.num_rows - self._taken_once + len(self._free) + len(self.returned)
 
     @property
     def num_used(self) -> int:
@@ -83,7 +84,10 @@ class StateBlock:
         """A free row; there must be one. Callers take turns."""
         while self.returned:
             heapq.heappush(self._free, self.returned.popleft())
-        return Row(self, heapq.heappop(self._free))
+        if self._free:
+            return Row(self, heapq.heappop(self._free))
+        self._taken_once += 1
+        return Row(self, self._taken_once - 1)
 
     def give_back(self, index: int) -> None:
         """Free a row and its memory. Takes no lock: the garbage collector may call this anywhere."""

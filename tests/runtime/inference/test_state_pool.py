@@ -3,6 +3,7 @@
 import copy
 import errno
 import mmap
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -206,6 +207,27 @@ def test_fewer_rows_where_addresses_are_scarce(monkeypatch: pytest.MonkeyPatch) 
     crowd.check()
     row = crowd.pairs[0][0].row
     assert row is not None and row.block.num_rows == 16
+
+
+def test_rows_without_streams_cost_nothing() -> None:
+    """A small state has hundreds of thousands of rows: the first stream must not wait for them."""
+    tracemalloc.start()
+    try:
+        block = StateBlock(1_000_000, {"cache": np.zeros((3, CAPACITY), np.int8)})
+        rows = [block.take() for _ in range(5)]
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert [row.index for row in rows] == [0, 1, 2, 3, 4] and block.num_free == 999_995
+
+
+def test_low_rows_first() -> None:
+    block = StateBlock(6, {"cache": np.zeros((3, CAPACITY), np.int8)})
+    rows = [block.take() for _ in range(5)]
+    del rows[3], rows[1]
+    assert (block.num_used, block.num_free) == (3, 3)
+    assert [row.index for row in [block.take() for _ in range(3)]] == [1, 3, 5]
+    assert (block.num_used, block.num_free) == (3, 3)
 
 
 def test_a_copy_has_memory_of_its_own() -> None:
