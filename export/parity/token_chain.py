@@ -18,13 +18,33 @@ MIN_CHAINED_TOKENS = 64
 
 @dataclass(frozen=True)
 class _TokenStep:
-    """One token in PyTorch: what comes of it, the LSTM state behind it, all log-probabilities at a frame of audio."""
+    """One token in PyTorch: the prediction, the LSTM state behind it, all log-probabilities at a frame of audio."""
 
-    token: int
-    encoding: FloatArray
     prediction: FloatArray
     after: FloatArray
     log_probs: FloatArray
+
+
+class _Found:
+    """One token in a backend, from an LSTM state."""
+
+    def __init__(
+        self, transducer: Transducer, token: int, encoding: FloatArray, state: FloatArray, blank_id: int
+    ) -> None:
+        self.prediction, self.after = transducer.predict(np.array([token], np.int64), state)
+        self._all = transducer.join(encoding, self.prediction, 1.0, blank_id)
+        self._best = transducer.join(encoding, self.prediction, 1.0, 1)
+
+    def beside(self, step: _TokenStep) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
+        """What the backend gave and what PyTorch did, by graph and tensor."""
+        log_probs = np.take_along_axis(step.log_probs, self._all.top_ids, axis=1)
+        return {
+            ("predictor", "prediction"): (self.prediction, step.prediction),
+            ("predictor", "new_lstm_state"): (self.after, step.after),
+            ("joiner", "blank_log_prob"): (self._all.blank, step.log_probs[:, -1]),
+            ("joiner", "log_probs"): (self._all.top, log_probs),
+            ("joiner", "top_log_probs"): (self._best.top[:, 0], step.log_probs[:, :-1].max(axis=1)),
+        }
 
 
 def _reference(source: SourceModel, token: int, encoding: FloatArray, state: FloatArray) -> _TokenStep:
@@ -35,7 +55,7 @@ def _reference(source: SourceModel, token: int, encoding: FloatArray, state: Flo
         output, _, new = source.rnnt.predict(torch.tensor([[token]]), one, layers)
         logits = source.rnnt.join(torch.from_numpy(encoding)[None], one, output, one)[0][0, 0]
         log_probs = torch.log_softmax(logits, dim=1).numpy()
-    return _TokenStep(token, encoding, output[0].numpy(), packed_lstm_state(new).numpy(), log_probs)
+    return _TokenStep(output[0].numpy(), packed_lstm_state(new).numpy(), log_probs)
 
 
 def follow_tokens(
@@ -64,30 +84,13 @@ def follow_tokens(
     for index, token in enumerate([blank_id, *tokens, *random.tolist()]):
         encoding, place = encodings[index % len(encodings)][None], f"token {index}"
         step, own = _reference(source, token, encoding, state), _reference(source, token, encoding, chained)
-        for prefix, expected, before, atol in (
-            ("", step, state, deviations.atol),
-            ("own_", own, chained, deviations.atol),
-            ("chained_", step, chained, math.inf),
+        found = _Found(transducer, token, encoding, state, blank_id)
+        strayed = _Found(transducer, token, encoding, chained, blank_id)
+        for prefix, made, expected, atol in (
+            ("", found, step, deviations.atol),
+            ("own_", strayed, own, deviations.atol),
+            ("chained_", strayed, step, math.inf),
         ):
-            compared = _compared(transducer, expected, before)
-            for (graph, tensor), pair in compared.items():
+            for (graph, tensor), pair in made.beside(expected).items():
                 deviations.compare(f"{graph}.{prefix}{tensor}", *pair, place, atol)
-        chained, _ = compared["predictor", "new_lstm_state"]
-        state = step.after
-
-
-def _compared(
-    transducer: Transducer, step: _TokenStep, state: FloatArray
-) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
-    """What a backend makes of a token from a state, and PyTorch: pairs by graph and tensor."""
-    blank_id = step.log_probs.shape[1] - 1
-    prediction, new_state = transducer.predict(np.array([step.token], np.int64), state)
-    joined = transducer.join(step.encoding, prediction, 1.0, blank_id)
-    best = transducer.join(step.encoding, prediction, 1.0, 1)
-    return {
-        ("predictor", "prediction"): (prediction, step.prediction),
-        ("predictor", "new_lstm_state"): (new_state, step.after),
-        ("joiner", "blank_log_prob"): (joined.blank, step.log_probs[:, -1]),
-        ("joiner", "log_probs"): (joined.top, np.take_along_axis(step.log_probs, joined.top_ids, axis=1)),
-        ("joiner", "top_log_probs"): (best.top[:, 0], step.log_probs[:, :-1].max(axis=1)),
-    }
+        state, chained = step.after, strayed.after
